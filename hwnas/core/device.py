@@ -1,0 +1,88 @@
+"""Devices, how they are measured, and what a measurement is. Units are in the names; what was not measured is None, never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from hwnas.core.errors import ConfigError
+from hwnas.core.serial import STRICT
+
+Fact = str | int | float | bool | None
+QUANTILES = {"p10": 0.10, "p25": 0.25, "p50": 0.50, "p90": 0.90, "p99": 0.99}
+REGIMES = ("quiet", "typical", "busy", "sustained")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
+
+    id: str
+    transport: str
+    address: str = ""
+    runtimes: tuple[str, ...] = ()
+    threads: int = 1
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads must be at least 1, not {self.threads}")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurePlan:
+    """How models are measured. ``min_repeats`` accepted samples a model between quiet probes end its turn; ``max_seconds`` bounds the session."""
+
+    warmup: int = 3
+    min_repeats: int = 30
+    min_total_ms: float = 2.0
+    max_rel_ci: float = 0.03
+    max_seconds: float = 300.0
+    cooldown_s: float = 0.0
+    affinity: tuple[int, ...] = ()
+    seed: int = 0
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if self.warmup < 0 or self.min_repeats < 1 or self.max_seconds <= 0 or self.cooldown_s < 0 or self.max_rel_ci <= 0:
+            raise ConfigError("a measuring plan needs warmup >= 0, min_repeats >= 1, max_seconds > 0, cooldown_s >= 0, max_rel_ci > 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One model on one device in one regime: the samples, and what was seen around them."""
+
+    samples_ms: tuple[float, ...]
+    rejected: int
+    load_ms: float | None = None
+    first_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def quantile_ms(self, statistic: str) -> float:
+        """The named quantile (p10 to p99) of the samples, in ms; linear interpolation."""
+        if statistic not in QUANTILES:
+            raise ConfigError(f"unknown statistic '{statistic}'; known: {', '.join(QUANTILES)}")
+        if not self.samples_ms:
+            raise ConfigError("a measurement without samples has no quantiles")
+        return float(np.quantile(np.asarray(self.samples_ms), QUANTILES[statistic]))
+
+    def interval_ms(self, statistic: str, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """Bootstrap interval of the quantile (percentile method, Efron & Tibshirani 1993), in ms."""
+        samples = np.asarray(self.samples_ms)
+        rng = np.random.default_rng(seed)
+        draws = rng.choice(samples, size=(1000, len(samples)))
+        values = np.quantile(draws, QUANTILES[statistic], axis=1)
+        low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return float(low), float(high)

@@ -1,0 +1,103 @@
+"""Every error that hwnas raises on purpose, with the exit code that the command line gives for it.
+
+::
+
+    HwnasError                      exit code
+    ├── UsageError                  2   bad input: configuration, data, names, files
+    │   ├── ConfigError             2   a TOML file, an option or a value in one
+    │   ├── UnknownNameError        2   a name that no registry or folder has (with a suggestion)
+    │   ├── DataError               2   images, labels, data sets
+    │   ├── TableError              2   a latency table: torn, edited, foreign, or lacking blocks
+    │   └── PredictorError          2   a predictor: torn, or of another space
+    ├── DeviceError                 3   the device cannot be used or measured
+    │   ├── AgentTimeout            3   no word from the agent within its deadline
+    │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
+    │   ├── ProtocolError           3   the agent said something that the protocol does not allow
+    │   └── TooNoisy                3   measured, but not precisely enough to be believed
+    ├── BudgetMissed                4   nothing fits the budget when measured on the device
+    ├── VerificationError           5   parity, accuracy drop, a changed or unsafe artifact
+    ├── InfeasibleError             6   no architecture of the space can fit the budget
+    └── RegressionError             7   worse than an accepted baseline
+
+A message is one line that says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class HwnasError(Exception):
+    """Root of the tree; ``exit_code`` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class UsageError(HwnasError):
+    """Input that cannot be used as given."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file, an option, or a value in one."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not known where it was looked up."""
+
+
+class DataError(UsageError):
+    """Images, labels or a data set."""
+
+
+class TableError(UsageError):
+    """A latency table."""
+
+
+class PredictorError(UsageError):
+    """A stored predictor."""
+
+
+class DeviceError(HwnasError):
+    """The device cannot be used or measured."""
+
+    exit_code = 3
+
+
+class AgentTimeout(DeviceError):
+    """No word from the agent within its deadline."""
+
+
+class DeviceLost(DeviceError):
+    """The agent or its transport ended before it said it was done."""
+
+
+class ProtocolError(DeviceError):
+    """The agent said something that the protocol does not allow."""
+
+
+class TooNoisy(DeviceError):
+    """Measured, but not precisely enough to be believed."""
+
+
+class BudgetMissed(HwnasError):
+    """Nothing fits the budget when measured on the device."""
+
+    exit_code = 4
+
+
+class VerificationError(HwnasError):
+    """Parity or accuracy is off, or an artifact was changed or is unsafe."""
+
+    exit_code = 5
+
+
+class InfeasibleError(HwnasError):
+    """No architecture of the space can fit the budget."""
+
+    exit_code = 6
+
+
+class RegressionError(HwnasError):
+    """Worse than an accepted baseline."""
+
+    exit_code = 7

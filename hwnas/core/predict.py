@@ -1,0 +1,37 @@
+"""What a predictor is: codes in, mean and standard deviation out, vectorised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.arch import Codes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """``mean`` and ``std`` in the predictor's unit, both ``(n,) float64``."""
+
+    mean: Floats
+    std: Floats
+
+
+class Predictor(Protocol):
+    """Learns a number from choice vectors; stored as JSON + npz, never as a pickle."""
+
+    def fit(self, codes: Codes, y: Floats) -> Self:
+        """``codes: (n, n_choices) int16``, ``y: (n,) float64``; returns a fitted predictor."""
+        ...
+
+    def predict(self, codes: Codes) -> Prediction:
+        """``codes: (n, n_choices) int16 -> (n,)`` mean and standard deviation."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What to store: a JSON mapping and named arrays."""
+        ...

@@ -38,7 +38,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:
-    """How models are measured. ``min_repeats`` accepted samples a model between quiet probes end its turn; ``max_seconds`` bounds the session."""
+    """How models are measured: ``min_repeats`` samples accepted between quiet probes end a model's turn; ``max_seconds`` bounds the session."""
 
     warmup: int = 3
     min_repeats: int = 30

@@ -49,7 +49,9 @@ class LatencyLimit:
         """``2.5ms``, ``900us``, ``0.1s`` or ``60%`` (of the largest subnet); anything else raises `ConfigError`."""
         match = _BUDGET.match(text) if isinstance(text, str) else None
         if match is None:
-            raise ConfigError(f"budget {text!r}: a number above 0 with a unit is needed: us, ms, s, or % of the largest subnet, as in '2.5ms'")
+            raise ConfigError(
+                f"budget {text!r}: a number above 0 with a unit is needed: us, ms, s, or % of the largest subnet, as in '2.5ms'"
+            )
         number, unit = float(match[1]), match[2]
         if not 0 < number < float("inf"):
             raise ConfigError(f"budget {text!r}: must be above 0")

@@ -66,15 +66,15 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
 def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = ConfigError) -> T:
-    """``value`` (parsed TOML or JSON) as ``cls``, strictly: unknown keys and wrong types raise ``error`` in one line that starts with ``where``.
+    """``value`` (parsed TOML or JSON) as ``cls``, strictly: unknown keys and wrong types raise ``error`` in a line that starts with ``where``.
 
     ``cls`` is a dataclass with ``__pydantic_config__ = STRICT``; lists become tuples where it says so.
     """

@@ -83,6 +83,8 @@ def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = Con
         return TypeAdapter(cls).validate_json(json.dumps(value, default=str))
     except ValidationError as problem:
         raise error(f"{where}: {_explain(problem, cls)}") from None
+    except HwnasError as problem:
+        raise error(f"{where}: {problem}") from None
 
 
 def load_toml(path: Path, cls: type[T]) -> T:

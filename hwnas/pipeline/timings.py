@@ -1,0 +1,128 @@
+"""Every timing that a decision uses goes through here, and into a journal first.
+
+Resuming, reusing and replaying are the same thing: a model whose timing is in the journal is not measured again. A replay reads the journals of
+an earlier run in place of the device, and the run gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.device import Measurement
+from hwnas.core.errors import UsageError
+from hwnas.core.serial import content_id, parse, plain
+from hwnas.store.journal import Journal, read_journal
+
+Regimes = Mapping[str, Measurement]
+"""Measurements of one model by regime: ``quiet`` and ``typical``."""
+
+Measure = Callable[[Sequence["TimedModel"], Callable[[str, Regimes], None]], Mapping[str, Any]]
+"""Measures models on the device, calling back as each is finished, and returns facts of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must be equal for two timings to be comparable; ``purpose`` keeps a table's timings apart from a verification's."""
+
+    purpose: str
+    device: str
+    runtime: str
+    precision: str
+    threads: int
+    batch: int = 1
+
+    @property
+    def id(self) -> str:
+        """A content id."""
+        return content_id(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedModel:
+    """A model file to be timed. ``key`` names it in journals: a block's key, ``net:<arch>`` or ``file:<sha256>``."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The timings and session facts of an earlier run."""
+
+    timings: Mapping[tuple[str, str], Mapping[str, Any]]
+    sessions: Mapping[str, Mapping[str, Any]]
+    id: str
+
+    @classmethod
+    def read(cls, path: Path) -> Recording:
+        """The recording in a journal; malformed records raise `UsageError`."""
+        timings, sessions = {}, {}
+        for record in read_journal(path):
+            kind = record.get("kind")
+            if kind == "timing":
+                timings[(str(record.get("conditions")), str(record.get("key")))] = record
+            elif kind == "session":
+                sessions[str(record.get("conditions"))] = record
+        if not timings:
+            raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
+        return cls(timings, sessions, content_id([plain(timings[k]) for k in sorted(timings)]))
+
+
+def timed(
+    conditions: Conditions,
+    models: Sequence[TimedModel],
+    journal: Journal,
+    *,
+    measure: Measure,
+    replay: Recording | None = None,
+) -> dict[str, Regimes]:
+    """Timings of ``models`` by key, from the journal, from ``replay``, or from the device, in this order."""
+    known = {r["key"]: r for r in journal.records if r.get("kind") == "timing" and r.get("conditions") == conditions.id}
+    missing = [m for m in models if m.key not in known]
+
+    def keep(key: str, regimes: Regimes) -> None:
+        record = {"kind": "timing", "conditions": conditions.id, "of": plain(conditions), "key": key, "regimes": plain(regimes)}
+        journal.append(record)
+        known[key] = journal.records[-1]
+
+    if missing and replay is not None:
+        _replayed(conditions, missing, journal, replay, known)
+    elif missing:
+        facts = measure(missing, keep)
+        journal.append({"kind": "session", "conditions": conditions.id, "of": plain(conditions), "facts": plain(facts)})
+    return {m.key: _regimes(known[m.key], str(journal.path)) for m in models}
+
+
+def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:
+    """Facts of the first session under these conditions; empty where there was none."""
+    for record in journal.records:
+        if record.get("kind") == "session" and record.get("conditions") == conditions.id:
+            facts: Mapping[str, Any] = record["facts"]
+            return facts
+    return {}
+
+
+def _replayed(
+    conditions: Conditions, missing: Sequence[TimedModel], journal: Journal, replay: Recording, known: dict[str, dict[str, Any]]
+) -> None:
+    for model in missing:
+        record = replay.timings.get((conditions.id, model.key))
+        if record is None:
+            where = f"{conditions.device}/{conditions.runtime}"
+            raise UsageError(
+                f"{where}: the replayed journal has no {conditions.purpose} timing of {model.key}; it is of another configuration or seed"
+            )
+        journal.append(record)
+        known[model.key] = journal.records[-1]
+    session = replay.sessions.get(conditions.id)
+    if session is not None and not session_facts(conditions, journal):
+        journal.append(session)
+
+
+def _regimes(record: Mapping[str, Any], where: str) -> dict[str, Measurement]:
+    return {
+        name: parse(Measurement, value, where=f"{where}: {record['key']}", error=UsageError) for name, value in record["regimes"].items()
+    }

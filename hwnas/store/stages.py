@@ -1,0 +1,88 @@
+"""Finished work by content: a stage's folder is named by a hash of everything that decides its result.
+
+A stage is finished when ``done.json`` is there; it lists the SHA-256 of every file, so that a changed or lost file makes it unfinished
+again. Until then the folder holds what the stage needs to go on after a kill: journals and checkpoints.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.errors import UsageError
+from hwnas.core.serial import canonical_json, content_id, sha256_file, write_atomic
+from hwnas.store.sources import source_digest
+
+DONE = "done.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a run with fixed inputs."""
+
+    name: str
+    key: str
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage is finished and every file is as it was then."""
+        try:
+            listed = json.loads((self.folder / DONE).read_text())["files"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return all((self.folder / name).is_file() and sha256_file(self.folder / name) == digest for name, digest in listed.items())
+
+    def finish(self, *files: str) -> None:
+        """Mark the stage as finished, with the files that are its result (paths within its folder)."""
+        digests = {name: sha256_file(self.folder / name) for name in files}
+        write_atomic(self.folder / DONE, canonical_json({"stage": self.name, "key": self.key, "files": digests}) + "\n")
+
+
+class Store:
+    """The ``runs/`` folder of a workspace."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def stage(self, name: str, inputs: Any, *, code: tuple[str, ...]) -> Stage:
+        """The stage ``name`` for these inputs (anything that `canonical_json` takes) and the source of the modules in ``code``."""
+        key = content_id([name, inputs, source_digest(*code)])
+        folder = self.root / "stages" / f"{name}-{key}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Stage(name, key, folder)
+
+    @property
+    def images(self) -> Path:
+        """Where decoded images are kept."""
+        return self.root / "images"
+
+    @property
+    def models(self) -> Path:
+        """Where block models are kept, by content."""
+        return self.root / "models"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process out of the same folder; the lock dies with its owner, however that ends."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / ".lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise UsageError(
+                    f"{self.root}: another hwnas (process {file.read().strip() or 'unknown'}) works here; wait for it"
+                ) from None
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            yield

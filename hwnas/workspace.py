@@ -1,0 +1,229 @@
+"""A workspace: the folder with ``hwnas.toml``, ``devices/``, ``latency_tables/`` and ``export/``. Everything in it is read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from hwnas.core.device import PRECISIONS, QUANTILES, REGIMES, Device, Fact
+from hwnas.core.errors import ConfigError, UnknownNameError
+from hwnas.core.registry import suggest
+from hwnas.core.result import LatencyLimit
+from hwnas.core.serial import STRICT, parse, read_toml
+from hwnas.space.family import SpaceOptions
+from hwnas.store.stages import Store
+
+CONFIG = "hwnas.toml"
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least:g}, not {value:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """``[data]``: a built-in name, a folder of class folders, or an ``.npz``; ``seed`` splits a folder without parts."""
+
+    source: str
+    seed: int = 0
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceConfig:
+    """``[space]``: a preset, and perhaps some of its resolutions."""
+
+    preset: str
+    resolutions: tuple[int, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileConfig:
+    """``[profile]``: how many whole networks are measured beside the blocks, and how."""
+
+    networks: int = 40
+    min_repeats: int = 30
+    max_seconds: float = 240.0
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("networks", self.networks, 5)
+        _at_least("min_repeats", self.min_repeats, 1)
+        _at_least("max_seconds", self.max_seconds, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyConfig:
+    """``[accuracy]``: subnets evaluated for the accuracy predictor, and images that recalibrate each one's batch norm."""
+
+    subnets: int = 160
+    recalibration_images: int = 512
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("subnets", self.subnets, 10)
+        _at_least("recalibration_images", self.recalibration_images, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """``[search]``: strategy, architectures looked at through the predictors, and how many of the best are evaluated for real."""
+
+    strategy: str = "evolution"
+    trials: int = 20_000
+    candidates: int = 8
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("trials", self.trials, 1)
+        _at_least("candidates", self.candidates, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``hwnas.toml``. ``train`` is checked by the supernet's own configuration, which needs torch."""
+
+    data: DataConfig
+    space: SpaceConfig
+    seed: int = 0
+    train: Mapping[str, Any] = field(default_factory=dict)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    accuracy: AccuracyConfig = field(default_factory=AccuracyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Limits:
+    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points)."""
+
+    calibration_images: int = 256
+    max_accuracy_drop: float = 0.02
+    min_top1_agreement: float = 0.9
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("calibration_images", self.calibration_images, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
+
+    device: str
+    runtime: str
+    budgets: tuple[str, ...]
+    precision: str = "fp32"
+    threads: int = 1
+    statistic: str = "p50"
+    regime: str = "quiet"
+    int8: Int8Limits | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("threads", self.threads, 1)
+        if not self.budgets:
+            raise ValueError('budgets is empty; give at least one, as in ["4ms"] or ["60%"]')
+        for name, value, known in (
+            ("statistic", self.statistic, QUANTILES),
+            ("regime", self.regime, REGIMES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise ValueError(f"unknown {name} '{value}'; {suggest(value, known)}")
+        for text in self.budgets:
+            LatencyLimit.parse(text)
+
+    @property
+    def limits(self) -> tuple[LatencyLimit, ...]:
+        """The budgets, parsed."""
+        return tuple(LatencyLimit.parse(text) for text in self.budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Descriptor:
+    transport: str
+    address: str = ""
+    runtimes: tuple[str, ...] = ()
+    threads: int = 1
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a valid ``hwnas.toml``."""
+
+    root: Path
+    config: Config
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """The workspace at ``root``; a missing or wrong ``hwnas.toml`` raises `ConfigError`."""
+        path = root / CONFIG
+        if not path.is_file():
+            raise ConfigError(f"{root}: no {CONFIG} here; run 'hwnas init' or give --workspace")
+        return cls(root, parse(Config, read_toml(path), where=str(path)))
+
+    @property
+    def store(self) -> Store:
+        """What runs keep."""
+        return Store(self.root / "runs")
+
+    @property
+    def accepted_tables(self) -> Path:
+        """Tables that were reviewed and accepted."""
+        return self.root / "latency_tables"
+
+    def space_options(self, *, channels: int, classes: int) -> SpaceOptions:
+        """What the workspace and its data set on the preset."""
+        return SpaceOptions(channels=channels, classes=classes, resolutions=self.config.space.resolutions)
+
+    @cached_property
+    def devices(self) -> Mapping[str, Device]:
+        """All device descriptors by id, which is the file's name."""
+        return {path.stem: _device(path) for path in sorted((self.root / "devices").glob("*.toml"))}
+
+    def device(self, name: str) -> Device:
+        """One device; an unknown id raises `UnknownNameError` with a suggestion."""
+        if name not in self.devices:
+            raise UnknownNameError(f"unknown device '{name}' in {self.root / 'devices'}; {suggest(name, self.devices)}")
+        return self.devices[name]
+
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """All recipes by name, with device and runtime checked."""
+        found = {}
+        for path in sorted((self.root / "export" / "recipes").glob("*.toml")):
+            recipe = parse(Recipe, read_toml(path), where=str(path))
+            device = self.device(recipe.device)
+            if device.runtimes and recipe.runtime not in device.runtimes:
+                raise ConfigError(
+                    f"{path}: device '{device.id}' has no runtime '{recipe.runtime}'; {suggest(recipe.runtime, device.runtimes)}"
+                )
+            found[path.stem] = recipe
+        return found
+
+
+def _device(path: Path) -> Device:
+    read = parse(_Descriptor, read_toml(path), where=str(path))
+    return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts)

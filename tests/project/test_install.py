@@ -1,0 +1,115 @@
+"""What a user gets: the wheel's content, and an installation without extras that works where torch is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import hwnas
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "onnx", "onnxruntime", "sklearn", "PIL", "ai_edge_litert", "scipy")
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Standard output of a command that must succeed, run apart from this checkout."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy, so that nothing is left in the checkout and nothing stale gets in."""
+    folder = tmp_path_factory.mktemp("build")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("hwnas", "devices", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "dist", source, cwd=folder)
+    (built,) = (folder / "dist").iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment with hwnas and no extras."""
+    folder = tmp_path_factory.mktemp("core")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    interpreter = folder / "venv" / "bin" / "python"
+    run(interpreter, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    return interpreter
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A copy of what the reference workspace keeps in the repository."""
+    shutil.copy(ROOT / "hwnas.toml", tmp_path)
+    for name in ("devices", "latency_tables", "export"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_wheel_holds_both_packages_and_no_tests(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    source = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "hwnas").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    agent = ROOT / "devices" / "agent"
+    source |= {path.relative_to(agent).as_posix() for path in (agent / "hwnas_agent").rglob("*.py")}
+    info = f"hwnas-{hwnas.__version__}.dist-info/"
+    assert {name for name in names if not name.startswith(info)} == source
+    assert {"hwnas/py.typed", "hwnas_agent/wire.py"} <= names
+    assert {f"{info}licenses/LICENSE", f"{info}licenses/hwnas/assets/NOTICE.md"} <= names
+
+
+def test_core_alone_brings_nothing_heavy(python: Path, tmp_path: Path) -> None:
+    program = f"import importlib.util, json; print(json.dumps([name for name in {HEAVY!r} if importlib.util.find_spec(name)]))"
+    assert json.loads(run(python, "-c", program, cwd=tmp_path)) == []
+
+
+def test_core_alone_imports_from_where_it_was_installed(python: Path, tmp_path: Path) -> None:
+    program = "import hwnas, hwnas_agent.wire; print(hwnas.__file__); print(hwnas_agent.wire.__file__)"
+    assert all(str(python.parents[1]) in line for line in run(python, "-c", program, cwd=tmp_path).splitlines())
+
+
+def test_core_alone_has_the_command(python: Path, tmp_path: Path) -> None:
+    told = run(python.parent / "hwnas", "--help", cwd=tmp_path)
+    assert all(command in told for command in ("init", "run", "spaces", "devices", "profile", "table", "search", "export", "verify"))
+
+
+def test_core_alone_lists_devices(python: Path, workspace: Path) -> None:
+    ids = {path.stem for path in (workspace / "devices").glob("*.toml")}
+    told = run(python.parent / "hwnas", "devices", "list", "--json", cwd=workspace)
+    assert ids
+    assert all(json.dumps(device) in told for device in ids)
+
+
+def test_core_alone_shows_an_accepted_table(python: Path, workspace: Path) -> None:
+    tables = sorted((workspace / "latency_tables").glob("*/*.json"))
+    assert tables
+    told = run(python.parent / "hwnas", "table", "show", tables[0].relative_to(workspace), "--json", cwd=workspace)
+    assert json.loads(told)
+
+
+def test_readme_of_the_wheel_is_the_one_declared(wheel: Path) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["readme"]
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"hwnas-{hwnas.__version__}.dist-info/METADATA").decode("utf-8")
+    assert (ROOT / declared).read_text(encoding="utf-8").strip() in metadata

@@ -1,0 +1,117 @@
+"""What an exporter is, and the formats that there are: one ``register`` line adds one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.errors import ConfigError, UnknownNameError, UsageError
+from hwnas.core.registry import Registry, suggest
+from hwnas.core.result import Artifact
+from hwnas.core.serial import sha256_file, write_atomic
+from hwnas.export.graph import Graph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Images = NDArray[np.float32]
+PRECISIONS = ("fp32", "int8")
+
+RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"})
+"""The file format that each runtime reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """How a network is written.
+
+    ``input_shape (C, H, W)`` and ``batch`` say what it takes (a `Graph` knows that already). ``calibration (n, C, H, W) float32`` holds
+    normalised images and is needed by int8. ``metadata`` travels inside the file. ``timing_only`` is for models that are only timed: batch
+    norm may be as initialised, and the slower checks of the format are left out. ``ir_version`` and ``opset`` are ONNX's.
+    """
+
+    input_shape: tuple[int, int, int] | None = None
+    batch: int = 1
+    precision: str = "fp32"
+    calibration: Images | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    arch_id: str = ""
+    timing_only: bool = False
+    ir_version: int = 8
+    opset: int = 17
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"cannot export precision '{self.precision}'; {suggest(self.precision, PRECISIONS)}")
+        if self.precision == "int8" and (self.calibration is None or len(self.calibration) == 0):
+            raise ConfigError("int8 needs calibration images: normalised, (n, C, H, W) float32")
+        if self.batch < 1:
+            raise ConfigError(f"batch must be at least 1, not {self.batch}")
+
+
+class Exporter(Protocol):
+    """Writes one file format and runs what it wrote."""
+
+    format: str
+    runtime: str
+
+    def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
+        """Write ``module`` (static, in eval mode) or a graph to ``out``; the same input gives the same bytes."""
+        ...
+
+    def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
+        """``images (n, C, H, W)`` normalised -> one array a model output, ``(n, ...)``; feature maps are NCHW in every format."""
+        ...
+
+
+EXPORTERS: Registry[Exporter] = Registry("export format")
+
+
+def exporter_for(runtime: str) -> Exporter:
+    """The exporter whose files ``runtime`` reads; an unknown runtime raises `UnknownNameError`."""
+    try:
+        return EXPORTERS.get(RUNTIME_FORMATS[runtime])
+    except KeyError:
+        raise UnknownNameError(f"unknown runtime '{runtime}'; {suggest(runtime, RUNTIME_FORMATS)}") from None
+
+
+def as_graph(module: nn.Module | Graph, spec: ExportSpec) -> Graph:
+    """``module`` as a graph, by `hwnas.export.lower` unless it is one."""
+    if isinstance(module, Graph):
+        return module
+    if spec.input_shape is None:
+        raise ConfigError("ExportSpec.input_shape is needed to export a module")
+    from hwnas.export.lower import lower
+
+    return lower(module, spec.input_shape, batch=spec.batch, timing_only=spec.timing_only)
+
+
+def store(data: bytes, spec: ExportSpec, out: Path, *, runtime: str) -> Artifact:
+    """Write the bytes of a model to ``out``, all or nothing."""
+    write_atomic(out, data)
+    return Artifact(path=str(out), sha256=sha256_file(out), runtime=runtime, precision=spec.precision, arch_id=spec.arch_id)
+
+
+def batches(images: Images, size: int) -> list[Images]:
+    """``images (n, ...)`` cut into batches of ``size``, the last filled up by repeating its last image."""
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    if len(images) == 0:
+        raise UsageError("no images to run")
+    missing = -len(images) % size
+    padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
+    return [padded[i : i + size] for i in range(0, len(padded), size)]
+
+
+def require(module: str, *, extra: str) -> Any:
+    """Import an optional dependency; when it is missing, a `UsageError` that says which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UsageError(f"{module} is not installed; pip install 'hwnas[{extra}]'") from None

@@ -1,0 +1,124 @@
+"""The tables of one TFLite file: tensors, constants, operators, signature, metadata; packed the same way every time.
+
+Format: ``tensorflow/compiler/mlir/lite/schema/schema.fbs`` of TensorFlow. Every operator is written in its version 1, which the oldest
+runtimes know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.serial import canonical_json
+from hwnas.export.exporter import require
+
+FILE_ID = b"TFL3"
+SIGNATURE = "serving_default"
+METADATA_NAME = "hwnas"
+ALIGNMENT = 16  # what the schema's force_align asks of buffers
+
+
+def schema() -> Any:
+    """The generated object API of the schema."""
+    return require("ai_edge_litert.schema_py_generated", extra="tflite")
+
+
+class TfliteFile:
+    """Grows a one-subgraph model; `pack` gives its bytes."""
+
+    def __init__(self, description: str) -> None:
+        self.schema = schema()
+        self.description = description
+        self._graph = self.schema.SubGraphT()
+        self._graph.name = "main"
+        self._graph.tensors, self._graph.operators = [], []
+        self._graph.inputs, self._graph.outputs = [], []
+        self._buffers: list[bytes] = [b""]  # by convention the first is empty: the buffer of what is computed
+        self._codes: list[int] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+
+    def tensor(self, name: str, shape: Sequence[int]) -> int:
+        """A float32 tensor that is computed; returns its index."""
+        return self._tensor(name, shape, self.schema.TensorType.FLOAT32, buffer=0)
+
+    def constant(self, name: str, value: NDArray[np.float32] | NDArray[np.int32]) -> int:
+        """A float32 or int32 constant; equal ones are kept once."""
+        raw = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).tobytes()
+        key = (value.dtype.name, value.shape, raw)
+        if key not in self._constants:
+            kinds = {"float32": self.schema.TensorType.FLOAT32, "int32": self.schema.TensorType.INT32}
+            self._buffers.append(raw)
+            self._constants[key] = self._tensor(name, value.shape, kinds[value.dtype.name], buffer=len(self._buffers) - 1)
+        return self._constants[key]
+
+    def operator(self, builtin: str, inputs: Sequence[int], output: int, options: Any = None, options_type: str = "NONE") -> None:
+        """One operator; ``builtin`` and ``options_type`` are names of the schema."""
+        code = getattr(self.schema.BuiltinOperator, builtin)
+        if code not in self._codes:
+            self._codes.append(code)
+        made = self.schema.OperatorT()
+        made.opcodeIndex = self._codes.index(code)
+        made.inputs, made.outputs = list(inputs), [output]
+        made.builtinOptions = options
+        made.builtinOptionsType = getattr(self.schema.BuiltinOptions, options_type)
+        self._graph.operators.append(made)
+
+    def pack(self, inputs: Mapping[str, int], outputs: Mapping[str, int], metadata: Mapping[str, str]) -> bytes:
+        """The file's bytes; ``inputs`` and ``outputs`` are tensor indices by signature name."""
+        import flatbuffers
+
+        self._graph.inputs, self._graph.outputs = list(inputs.values()), list(outputs.values())
+        model = self.schema.ModelT()
+        model.version = 3
+        model.description = self.description
+        model.subgraphs = [self._graph]
+        model.operatorCodes = [self._operator_code(code) for code in self._codes]
+        model.signatureDefs = [self._signature(inputs, outputs)]
+        if metadata:
+            self._buffers.append(canonical_json(metadata).encode())
+            model.metadata = [self.schema.MetadataT(name=METADATA_NAME, buffer=len(self._buffers) - 1)]
+        model.buffers = [_Buffer(self.schema, raw) for raw in self._buffers]
+        builder = flatbuffers.Builder(1024 + sum(map(len, self._buffers)))
+        builder.Finish(model.Pack(builder), FILE_ID)
+        return bytes(builder.Output())
+
+    def _tensor(self, name: str, shape: Sequence[int], kind: int, *, buffer: int) -> int:
+        tensor = self.schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, [int(side) for side in shape], kind, buffer
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _operator_code(self, code: int) -> Any:
+        made = self.schema.OperatorCodeT()
+        made.builtinCode, made.version = code, 1
+        made.deprecatedBuiltinCode = min(code, 127)  # a signed byte, which newer codes do not fit
+        return made
+
+    def _signature(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
+        made = self.schema.SignatureDefT()
+        made.signatureKey, made.subgraphIndex = SIGNATURE, 0
+        made.inputs = [self.schema.TensorMapT(name=name, tensorIndex=index) for name, index in inputs.items()]
+        made.outputs = [self.schema.TensorMapT(name=name, tensorIndex=index) for name, index in outputs.items()]
+        return made
+
+
+class _Buffer:
+    """A buffer that packs whole and aligned; the generated one packs byte by byte and unaligned."""
+
+    def __init__(self, schema: Any, raw: bytes) -> None:
+        self.schema = schema
+        self.raw = raw
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 (called by the generated code)
+        data = 0
+        if self.raw:
+            builder.Prep(ALIGNMENT, len(self.raw))
+            data = builder.CreateByteVector(self.raw)
+        self.schema.BufferStart(builder)
+        if self.raw:
+            self.schema.BufferAddData(builder, data)
+        packed: int = self.schema.BufferEnd(builder)
+        return packed

@@ -1,0 +1,182 @@
+"""Graphs as ONNX files, written node by node: native HardSwish and HardSigmoid, no identity, the same bytes for the same graph.
+
+ONNX operators: https://onnx.ai/onnx/operators/. IR 8 and opset 17 are read by every onnxruntime since 1.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hwnas
+from hwnas.core.errors import ConfigError
+from hwnas.core.result import Artifact
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
+from hwnas.export.graph import (
+    Activation,
+    Add,
+    Affine,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Graph,
+    Linear,
+    Mul,
+    Op,
+    UnsupportedOpError,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MIN_OPSET = 14  # the first with HardSwish
+
+
+class OnnxExporter:
+    """The ``onnx`` format: NCHW input ``image``, output ``logits``; run by onnxruntime on one thread."""
+
+    format = "onnx"
+    runtime = "onnxruntime"
+
+    def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
+        """Write ``out``, quantised where the spec says so. A file that is not ``timing_only`` has passed the ONNX checker."""
+        data = onnx_bytes(as_graph(module, spec), ir_version=spec.ir_version, opset=spec.opset, metadata=spec.metadata)
+        if spec.calibration is not None and spec.precision == "int8":
+            from hwnas.export.quantize import quantize_onnx
+
+            data = quantize_onnx(data, spec.calibration, metadata=spec.metadata)
+        if not spec.timing_only:
+            onnx = require("onnx", extra="onnx")
+            onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+        return store(data, spec, out, runtime=self.runtime)
+
+    def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
+        """``images (n, C, H, W) -> (n, K)`` logits, batch by batch as the file has it."""
+        session = onnx_session(Path(artifact.path))
+        taken = session.get_inputs()[0]
+        answers = [session.run(None, {taken.name: batch}) for batch in batches(images, taken.shape[0])]
+        return tuple(np.concatenate(parts)[: len(images)] for parts in zip(*answers, strict=True))
+
+
+EXPORTERS.register("onnx", OnnxExporter())
+
+
+def onnx_session(path: Path) -> Any:
+    """An onnxruntime session on one CPU thread."""
+    ort = require("onnxruntime", extra="onnx")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+
+def onnx_bytes(graph: Graph, *, ir_version: int = 8, opset: int = 17, metadata: Mapping[str, str] | None = None) -> bytes:
+    """``graph`` as a serialised ONNX model; opsets below 14 raise `ConfigError`."""
+    if opset < MIN_OPSET:
+        raise ConfigError(f"opset {opset} is too old; {MIN_OPSET} is the first with HardSwish")
+    helper, proto = require("onnx.helper", extra="onnx"), require("onnx", extra="onnx")
+    writer = _Writer(helper)
+    for op in graph.ops:
+        writer.write(op)
+    float32 = proto.TensorProto.FLOAT
+    made = helper.make_graph(
+        writer.nodes,
+        "hwnas",
+        [helper.make_tensor_value_info(graph.input, float32, graph.input_shape)],
+        [helper.make_tensor_value_info(graph.output, float32, graph.output_shape)],
+        writer.constants,
+    )
+    model = helper.make_model(
+        made,
+        producer_name="hwnas",
+        producer_version=hwnas.__version__,
+        ir_version=ir_version,
+        opset_imports=[helper.make_opsetid("", opset)],
+    )
+    add_metadata(model, metadata or {})
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
+    """Put ``metadata`` into the model's properties in place of what is there, sorted by key."""
+    del model.metadata_props[:]
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+
+
+class _Writer:
+    """Nodes and constants of one model, in order."""
+
+    def __init__(self, helper: Any) -> None:
+        self.helper = helper
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def write(self, op: Op) -> None:
+        """Add the node or nodes of one operation."""
+        match op:
+            case Conv():
+                self._conv(op)
+            case Linear():
+                self._node("Gemm", op, self._constant(op.name, "weight", op.weight), self._constant(op.name, "bias", op.bias), transB=1)
+            case GlobalAveragePool() | Add() | Mul():
+                self._node(type(op).__name__, op)
+            case Flatten():
+                self._node("Flatten", op, axis=1)
+            case Affine():
+                self._affine(op)
+            case Activation():
+                self._activation(op)
+            case _:
+                raise UnsupportedOpError(type(op).__name__, op.name)
+
+    def _conv(self, conv: Conv) -> None:
+        constants = self._constant(conv.name, "weight", conv.weight), self._constant(conv.name, "bias", conv.bias)
+        self._node(
+            "Conv",
+            conv,
+            *constants,
+            kernel_shape=conv.weight.shape[2:],
+            strides=conv.stride,
+            pads=conv.padding,
+            group=conv.groups,
+            dilations=(1, 1),
+        )
+
+    def _affine(self, op: Affine) -> None:
+        scaled = op
+        if op.scale != 1.0 and op.shift != 0.0:
+            scaled = Affine(f"{op.name}.scaled", op.inputs, scale=op.scale)
+            self._affine(scaled)
+            self._affine(Affine(op.name, (scaled.name,), shift=op.shift))
+        elif op.scale != 1.0:
+            self._node("Mul", op, self._constant(op.name, "scale", np.float32(op.scale)))
+        else:
+            self._node("Add", op, self._constant(op.name, "shift", np.float32(op.shift)))
+
+    def _activation(self, op: Activation) -> None:
+        match op.kind:
+            case "relu":
+                self._node("Relu", op)
+            case "relu6":
+                self._node("Clip", op, self._constant(op.name, "min", np.float32(0)), self._constant(op.name, "max", np.float32(6)))
+            case "hardswish":
+                self._node("HardSwish", op)
+            case "hardsigmoid":
+                self._node("HardSigmoid", op, alpha=1 / 6, beta=0.5)
+            case _:
+                raise UnsupportedOpError(op.kind, op.name)
+
+    def _node(self, kind: str, op: Op, *constants: str, **attributes: Any) -> None:
+        self.nodes.append(self.helper.make_node(kind, [*op.inputs, *constants], [op.name], name=op.name, **attributes))
+
+    def _constant(self, owner: str, role: str, value: NDArray[np.float32] | np.float32) -> str:
+        name = f"{owner}.{role}"
+        array = np.asarray(value, dtype="<f4")
+        self.constants.append(self.helper.make_tensor(name, 1, array.shape, array.tobytes(), raw=True))
+        return name

@@ -1,0 +1,219 @@
+"""Graphs as TFLite files, written operator by operator: channels last without a transpose, activations fused.
+
+The same graph gives the same bytes. The layout is NHWC: the input ``image (N, H, W, C)``, the output ``logits (N, K)``. Reads in LiteRT and in tflite-runtime 2.14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hwnas
+from hwnas.core.result import Artifact
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
+from hwnas.export.graph import (
+    Activation,
+    Add,
+    Affine,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Graph,
+    Linear,
+    Mul,
+    Op,
+    Shape,
+    UnsupportedOpError,
+    consumers,
+)
+from hwnas.export.tflite_file import SIGNATURE, TfliteFile
+from hwnas.export.tflite_rewrite import for_tflite
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FUSED = {"": "NONE", "relu": "RELU", "relu6": "RELU6"}
+ALONE = {"relu": "RELU", "relu6": "RELU6", "hardswish": "HARD_SWISH"}
+
+
+class TfliteExporter:
+    """The ``tflite`` format, run by LiteRT on one thread."""
+
+    format = "tflite"
+    runtime = "litert"
+
+    def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
+        """Write ``out``, quantised where the spec says so. What the writer does not know goes to `hwnas.export.fallback`."""
+        try:
+            data = tflite_bytes(as_graph(module, spec), metadata=spec.metadata)
+        except UnsupportedOpError as problem:
+            from hwnas.export.fallback import litert_torch_bytes
+
+            data = litert_torch_bytes(module, spec, problem)
+        if spec.calibration is not None and spec.precision == "int8":
+            from hwnas.export.quantize import quantize_tflite
+
+            data = quantize_tflite(data, spec.calibration)
+        return store(data, spec, out, runtime=self.runtime)
+
+    def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
+        """``images (n, C, H, W) -> (n, K)`` logits, batch by batch as the file has it; the layout is converted on the way in and out."""
+        runner = tflite_runner(Path(artifact.path))
+        name, taken = next(iter(runner.get_input_details().items()))
+        answers = []
+        for batch in batches(images, int(taken["shape"][0])):
+            answer = runner(**{name: np.ascontiguousarray(batch.transpose(0, 2, 3, 1))})
+            answers.append([_channels_first(answer[key]) for key in sorted(answer)])
+        return tuple(np.concatenate(parts)[: len(images)] for parts in zip(*answers, strict=True))
+
+
+EXPORTERS.register("tflite", TfliteExporter())
+
+
+def tflite_runner(path: Path) -> Any:
+    """The signature runner of a TFLite file, on one CPU thread."""
+    interpreter = require("ai_edge_litert.interpreter", extra="tflite")
+    return interpreter.Interpreter(model_content=path.read_bytes(), num_threads=1).get_signature_runner(SIGNATURE)
+
+
+def tflite_bytes(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
+    """``graph`` as a TFLite model; ``metadata`` becomes the metadata buffer ``hwnas``, as JSON."""
+    return _Emitter(for_tflite(graph)).pack(metadata or {})
+
+
+class _Emitter:
+    """Writes the operations of one graph, each under the name of the activation or flatten that it swallows."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.file = TfliteFile(f"hwnas {hwnas.__version__}")
+        self.merged = _merges(graph)
+        self.index = {graph.input: self.file.tensor(graph.input, channels_last(graph.input_shape))}
+        swallowed = {op.name for op in self.merged.values()}
+        for op in graph.ops:
+            if op.name not in swallowed:
+                self._write(op)
+
+    def pack(self, metadata: Mapping[str, str]) -> bytes:
+        """The file's bytes."""
+        graph = self.graph
+        return self.file.pack({graph.input: self.index[graph.input]}, {graph.output: self.index[graph.output]}, metadata)
+
+    def _write(self, op: Op) -> None:
+        sources = [self.index[name] for name in op.inputs]
+        merged = self.merged.get(op.name)
+        name = merged.name if merged else op.name
+        fused = FUSED[merged.kind if isinstance(merged, Activation) else ""]
+        match op:
+            case Conv():
+                self._conv(op, name, fused, sources[0])
+            case Linear():
+                constants = [self.file.constant(f"{op.name}.weight", op.weight), self.file.constant(f"{op.name}.bias", op.bias)]
+                self._emit("FULLY_CONNECTED", "FullyConnectedOptions", [*sources, *constants], name, fusedActivationFunction=fused)
+            case Add() | Mul():
+                kind = type(op).__name__
+                self._emit(kind.upper(), f"{kind}Options", sources, name, fusedActivationFunction=fused)
+            case Affine():
+                self._affine(op, name, fused, sources[0])
+            case Activation():
+                self._emit(ALONE[op.kind], "HardSwishOptions" if op.kind == "hardswish" else "", sources, name)
+            case GlobalAveragePool():
+                axes = self.file.constant("axes.hw", np.array([1, 2], dtype=np.int32))
+                self._emit("MEAN", "ReducerOptions", [*sources, axes], name, keepDims=merged is None)
+            case Flatten():
+                shape = np.array(self.graph.shapes[op.name], dtype=np.int32)
+                self._emit(
+                    "RESHAPE", "ReshapeOptions", [*sources, self.file.constant(f"{op.name}.shape", shape)], name, newShape=list(shape)
+                )
+            case _:
+                raise UnsupportedOpError(type(op).__name__, op.name)
+
+    def _conv(self, conv: Conv, name: str, fused: str, source: int) -> None:
+        sides = self.graph.shapes[conv.inputs[0]][2:]
+        padding, pads = _padding(conv, sides, self.graph.shapes[conv.name][2:])
+        if pads is not None:
+            (top, bottom), (left, right) = pads
+            padded = (*self.graph.shapes[conv.inputs[0]][:2], sides[0] + top + bottom, sides[1] + left + right)
+            amounts = self.file.constant(f"{conv.name}.pads", np.array([(0, 0), *pads, (0, 0)], dtype=np.int32))
+            target = self.file.tensor(f"{conv.name}.padded", channels_last(padded))
+            self.file.operator("PAD", [source, amounts], target, self.file.schema.PadOptionsT(), "PadOptions")
+            source = target
+        depthwise = conv.groups > 1
+        order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
+        weight = self.file.constant(f"{conv.name}.weight", conv.weight.transpose(order))
+        options: dict[str, Any] = {
+            "strideH": conv.stride[0],
+            "strideW": conv.stride[1],
+            "padding": padding,
+            "fusedActivationFunction": fused,
+        }
+        inputs = [source, weight, self.file.constant(f"{conv.name}.bias", conv.bias)]
+        if depthwise:
+            multiplier = len(conv.weight) // conv.groups
+            self._emit("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", inputs, name, depthMultiplier=multiplier, **options)
+        else:
+            self._emit("CONV_2D", "Conv2DOptions", inputs, name, **options)
+
+    def _affine(self, op: Affine, name: str, fused: str, source: int) -> None:
+        if op.scale != 1.0 and op.shift != 0.0:
+            scaled = f"{op.name}.scaled"
+            self._scalar("MUL", op.scale, source, scaled, self.graph.shapes[op.name], "NONE")
+            source = self.index[scaled]
+        builtin, value = ("ADD", op.shift) if op.shift != 0.0 else ("MUL", op.scale)
+        self._scalar(builtin, value, source, name, self.graph.shapes[op.name], fused)
+
+    def _scalar(self, builtin: str, value: float, source: int, name: str, shape: Shape, fused: str) -> None:
+        constant = self.file.constant(f"{name}.constant", np.array([value], dtype=np.float32))
+        kind = f"{builtin.capitalize()}Options"
+        self._emit(builtin, kind, [source, constant], name, shape=shape, fusedActivationFunction=fused)
+
+    def _emit(self, builtin: str, kind: str, inputs: list[int], name: str, *, shape: Shape = (), **fields: Any) -> None:
+        options = getattr(self.file.schema, f"{kind}T")() if kind else None
+        for key, value in fields.items():
+            words = {"padding": self.file.schema.Padding, "fusedActivationFunction": self.file.schema.ActivationFunctionType}
+            setattr(options, key, getattr(words[key], value) if key in words else value)
+        self.index[name] = self.file.tensor(name, channels_last(shape or self.graph.shapes[name]))
+        self.file.operator(builtin, inputs, self.index[name], options, kind or "NONE")
+
+
+def channels_last(shape: Shape) -> Shape:
+    """``(N, C, H, W) -> (N, H, W, C)``; other ranks as they are."""
+    return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else shape
+
+
+def _channels_first(value: NDArray[np.float32]) -> NDArray[np.float32]:
+    return value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
+
+
+def _merges(graph: Graph) -> dict[str, Op]:
+    """Operations that their only reader can be merged into: relu and relu6 as fused activation, flatten as a mean that keeps no sides."""
+    readers = consumers(graph.ops)
+    merged: dict[str, Op] = {}
+    for op in graph.ops:
+        after = readers.get(op.name, [])
+        if len(after) != 1 or op.name == graph.output:
+            continue
+        activates = isinstance(after[0], Activation) and after[0].kind in FUSED and isinstance(op, Conv | Linear | Add | Mul | Affine)
+        if activates or (isinstance(op, GlobalAveragePool) and isinstance(after[0], Flatten)):
+            merged[op.name] = after[0]
+    return merged
+
+
+def _padding(conv: Conv, sides: Shape, out: Shape) -> tuple[str, list[tuple[int, int]] | None]:
+    """TFLite's padding word and, where neither word means the same as the graph's padding, the zeros to add before a ``VALID`` one.
+
+    SAME puts the odd zero after; torch pads both sides alike, which differs for even sides with stride 2.
+    """
+    before = conv.padding[:2]
+    kernel = conv.weight.shape[2:]
+    needed = [max((o - 1) * s + k - i, 0) for o, s, k, i in zip(out, conv.stride, kernel, sides, strict=True)]
+    if not any(before) and not any(needed):
+        return "VALID", None
+    same = all(o == -(-i // s) and b == n // 2 for o, s, i, b, n in zip(out, conv.stride, sides, before, needed, strict=True))
+    if same:
+        return "SAME", None
+    return "VALID", [(b, max(n - b, 0)) for b, n in zip(before, needed, strict=True)]

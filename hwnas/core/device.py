@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +39,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:
-    """How models are measured: ``min_repeats`` samples accepted between quiet probes end a model's turn; ``max_seconds`` bounds the session."""
+    """How models are measured: ``min_repeats`` samples between quiet probes end a model's turn; ``max_seconds`` bounds it all."""
 
     warmup: int = 3
     min_repeats: int = 30
@@ -78,11 +79,26 @@ class Measurement:
             raise ConfigError("a measurement without samples has no quantiles")
         return float(np.quantile(np.asarray(self.samples_ms), QUANTILES[statistic]))
 
-    def interval_ms(self, statistic: str, *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-        """Bootstrap interval of the quantile (percentile method, Efron & Tibshirani 1993), in ms."""
-        samples = np.asarray(self.samples_ms)
-        rng = np.random.default_rng(seed)
-        draws = rng.choice(samples, size=(1000, len(samples)))
-        values = np.quantile(draws, QUANTILES[statistic], axis=1)
-        low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-        return float(low), float(high)
+    def interval_ms(self, statistic: str, *, confidence: float = 0.95) -> tuple[float, float]:
+        """Distribution-free interval of the quantile from order statistics (Conover 1999, section 3.2), in ms.
+
+        It needs no random numbers, so a stored interval can be recomputed anywhere. With too few samples for ``confidence`` it ends at the
+        smallest or largest of them. Without samples it raises `ConfigError`.
+        """
+        value = self.quantile_ms(statistic)
+        ordered = np.sort(np.asarray(self.samples_ms, dtype=np.float64))
+        low, high = _ranks(len(ordered), QUANTILES[statistic], confidence)
+        return min(float(ordered[low]), value), max(float(ordered[high]), value)
+
+
+@lru_cache(maxsize=1024)
+def _ranks(n: int, quantile: float, confidence: float) -> tuple[int, int]:
+    """0-based ranks of the two order statistics, from the binomial count of samples below the quantile."""
+    k = np.arange(n + 1)
+    steps = np.log(np.maximum(k[::-1], 1)[:-1]) - np.log(k[1:]) if n else np.zeros(0)
+    log_choose = np.concatenate(([0.0], np.cumsum(steps)))
+    below = np.cumsum(np.exp(log_choose + k * np.log(quantile) + (n - k) * np.log1p(-quantile)))
+    tail = (1 - confidence) / 2
+    low = int(np.searchsorted(below, tail, side="right")) - 1
+    high = int(np.searchsorted(below, 1 - tail, side="left"))
+    return max(low, 0), min(high, n - 1)

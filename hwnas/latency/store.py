@@ -1,0 +1,58 @@
+"""Latency predictors as files; a predictor of another space or context is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.arch import SearchSpace
+from hwnas.core.artifacts import StoredPredictor, load_predictor, save_predictor
+from hwnas.core.errors import PredictorError
+from hwnas.latency.additive import KIND, AdditiveLatency
+from hwnas.latency.scale import Fit
+from hwnas.space.family import blockwise
+
+CONTEXT = ("device", "runtime", "precision", "threads", "batch", "regime")
+
+
+def save_latency(path: Path, predictor: AdditiveLatency) -> None:
+    """Store as ``path`` (``….json``) and ``….npz`` beside it."""
+    meta, arrays = predictor.state()
+    save_predictor(path, KIND, meta, arrays)
+
+
+def load_latency(path: Path, space: SearchSpace, **expected: Any) -> AdditiveLatency:
+    """The predictor at ``path``, which must be of ``space`` and of the ``expected`` context and statistic (``device="pi4"``).
+
+    Anything else, and a torn or changed file, raises `PredictorError`.
+    """
+    stored = load_predictor(path)
+    stored.require(KIND, space=space.id, **expected)
+    meta = stored.meta
+    times = stored.array("times_ms", shape=(len(blockwise(space).vocabulary(space)),))
+    try:
+        return AdditiveLatency(
+            space=space,
+            context={name: meta[name] for name in CONTEXT},
+            statistic=meta["statistic"],
+            block_statistic=meta["block_statistic"],
+            overhead_ms=float(meta["overhead_ms"]),
+            times_ms=times,
+            quantile=float(meta["quantile"]),
+            scaling=_fit(stored),
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise PredictorError(f"{path}: not a latency predictor as this version writes it ({problem}); fit it again") from None
+
+
+def _fit(stored: StoredPredictor) -> Fit | None:
+    numbers = stored.meta["fit"]
+    if numbers is None:
+        return None
+    return Fit(
+        scale=float(numbers["scale"]),
+        intercept_ms=float(numbers["intercept_ms"]),
+        relative_std=float(numbers["relative_std"]),
+        relative_margin=float(numbers["relative_margin"]),
+        residuals=stored.array("residuals", shape=(int(numbers["networks"]),)),
+    )

@@ -1,0 +1,125 @@
+"""What a latency table is: measurements of blocks and of whole networks on one device, in one runtime, precision and regime.
+
+A table never mixes: measurements of another device, runtime, precision, thread count, batch or regime belong in another table, and
+`LatencyTable.require` refuses the wrong one. How a table is stored is `hwnas.latency.tablefile`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hwnas.core.arch import Architecture, Block
+from hwnas.core.device import PRECISIONS, REGIMES, Fact, Measurement, MeasurePlan
+from hwnas.core.errors import TableError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A whole network that was measured."""
+
+    arch: Architecture
+    measurement: Measurement
+
+    @property
+    def key(self) -> str:
+        """``net:<architecture id>``."""
+        return f"net:{self.arch.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyTable:
+    """Blocks by key and whole networks by ``net:<architecture id>``, measured alike.
+
+    ``overhead`` is the call of an empty model, which every block's time holds once; None where it was not measured. ``facts`` say what was
+    known of the device and the session. Samples that are missing, not finite or not above 0 raise `TableError`.
+    """
+
+    device: str
+    runtime: str
+    precision: str
+    threads: int
+    batch: int
+    regime: str
+    plan: MeasurePlan
+    facts: Mapping[str, Fact]
+    overhead: Measurement | None
+    entries: Mapping[str, Measurement]
+    networks: Mapping[str, Network] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, name in (("device", self.device), ("runtime", self.runtime)):
+            if not _NAME.match(name):
+                raise TableError(f"{kind} {name!r} of a latency table: letters, digits, '.', '_' and '-' are possible")
+        for kind, name, known in (("precision", self.precision, PRECISIONS), ("regime", self.regime, REGIMES)):
+            if name not in known:
+                raise TableError(f"{self.label}: unknown {kind} '{name}'; known: {', '.join(known)}")
+        if self.threads < 1 or self.batch < 1:
+            raise TableError(f"{self.label}: threads and batch must be at least 1")
+        for key, measurement in self.entries.items():
+            self._check(key, measurement)
+        for key, network in self.networks.items():
+            if key != network.key:
+                raise TableError(f"{self.label}: network '{key}' holds architecture {network.arch.id}; its key must be '{network.key}'")
+            self._check(key, network.measurement)
+        if self.overhead is not None:
+            self._check("overhead", self.overhead)
+
+    def _check(self, key: str, measurement: Measurement) -> None:
+        if not measurement.samples_ms:
+            raise TableError(f"{self.label}: '{key}' has no samples; measure it again or leave it out")
+        for sample in measurement.samples_ms:
+            if not (math.isfinite(sample) and sample > 0):
+                raise TableError(f"{self.label}: '{key}' has a sample of {sample} ms; a time must be finite and above 0; measure it again")
+
+    @property
+    def label(self) -> str:
+        """``device/runtime``, as errors name the table."""
+        return f"{self.device}/{self.runtime}"
+
+    @property
+    def context(self) -> dict[str, str | int]:
+        """What two measurements must share to be comparable."""
+        return {
+            "device": self.device,
+            "runtime": self.runtime,
+            "precision": self.precision,
+            "threads": self.threads,
+            "batch": self.batch,
+            "regime": self.regime,
+        }
+
+    def require(self, *, device: str, runtime: str, precision: str, threads: int, batch: int, regime: str) -> None:
+        """Raise `TableError` unless the table was measured in exactly this context."""
+        wanted = {"device": device, "runtime": runtime, "precision": precision, "threads": threads, "batch": batch, "regime": regime}
+        wrong = [f"{name} {have}, not {wanted[name]}" for name, have in self.context.items() if have != wanted[name]]
+        if wrong:
+            raise TableError(f"{self.label}: the table is of {', '.join(wrong)}; measure what is needed with 'hwnas profile {device}'")
+
+    def missing(self, blocks: Iterable[Block]) -> tuple[Block, ...]:
+        """Those of ``blocks`` that were not measured, in their order."""
+        return tuple(block for block in blocks if block.key not in self.entries)
+
+    def require_blocks(self, blocks: Iterable[Block]) -> None:
+        """Raise `TableError` that counts the missing blocks and names the first, if any is missing."""
+        wanted = tuple(blocks)
+        missing = self.missing(wanted)
+        if missing:
+            raise TableError(
+                f"{self.label}: {len(missing)} of {len(wanted)} blocks are not in the table, first {missing[0].key}; "
+                f"run 'hwnas profile {self.device}' to measure them"
+            )
+
+    def networks_of(self, space_id: str) -> tuple[Network, ...]:
+        """The measured networks of one space, sorted by key."""
+        return tuple(self.networks[key] for key in sorted(self.networks) if self.networks[key].arch.space_id == space_id)
+
+
+def table_path(root: Path, *, device: str, runtime: str, precision: str, threads: int = 1, batch: int = 1, regime: str = "quiet") -> Path:
+    """Where the table of this context lies below ``root``: ``<device>/<runtime>-<precision>-t<threads>-b<batch>-<regime>.json``."""
+    return root / device / f"{runtime}-{precision}-t{threads}-b{batch}-{regime}.json"

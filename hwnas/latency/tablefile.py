@@ -1,0 +1,282 @@
+"""Latency tables as files: JSON for reviewers, one summary line an entry, and the raw samples compressed beside it.
+
+``<stem>.json`` is sorted by key, so that ``git diff`` shows a regression line by line; its schema is ``latency_tables/schema.json``. What a
+line says is derived from ``<stem>.samples.json.gz``, and `read_table` compares the two. ``sha256`` is that of the canonical JSON of
+everything else in the file and ``samples_sha256`` that of the uncompressed samples: a torn or edited file is refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from hwnas.core.arch import Architecture
+from hwnas.core.device import QUANTILES, Fact, Measurement, MeasurePlan
+from hwnas.core.errors import TableError
+from hwnas.core.serial import STRICT, canonical_json, parse, plain, write_atomic
+from hwnas.latency.table import LatencyTable, Network, table_path
+
+VERSION = 1
+MAX_SAMPLES_BYTES = 1 << 29
+_DECIMALS = 6
+_TOLERANCE_MS = 2e-6
+_SECTIONS = ("entries", "networks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    n: int
+    rejected: int
+    p10_ms: float
+    p25_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    ci95_ms: tuple[float, float]
+    load_ms: float | None
+    first_ms: float | None
+    space: str | None = None
+    codes: tuple[int, ...] | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    version: Literal[1]
+    sha256: str
+    samples_sha256: str
+    device: str
+    runtime: str
+    precision: str
+    threads: int
+    batch: int
+    regime: str
+    plan: MeasurePlan
+    facts: Mapping[str, Fact]
+    overhead: _Line | None
+    entries: Mapping[str, _Line]
+    networks: Mapping[str, _Line]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    version: Literal[1]
+    overhead: Measurement | None
+    entries: Mapping[str, Measurement]
+    networks: Mapping[str, Measurement]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+def samples_path(path: Path) -> Path:
+    """The raw samples that belong to the table at ``path``."""
+    return path.with_name(path.name.removesuffix(".json") + ".samples.json.gz")
+
+
+def write_table(table: LatencyTable, root: Path) -> Path:
+    """Store ``table`` where `table_path` says below ``root``, samples first, and return that path. The same table gives the same bytes."""
+    path = table_path(
+        root,
+        device=table.device,
+        runtime=table.runtime,
+        precision=table.precision,
+        threads=table.threads,
+        batch=table.batch,
+        regime=table.regime,
+    )
+    raw = _samples_json(table)
+    document = _document(table, hashlib.sha256(raw).hexdigest())
+    write_atomic(samples_path(path), gzip.compress(raw, compresslevel=9, mtime=0))
+    write_atomic(path, _render(document))
+    return path
+
+
+def read_table(path: Path) -> LatencyTable:
+    """The table at ``path``, with every check that is possible without the device; what does not hold raises `TableError`."""
+    text = _read_text(path)
+    document = _parse_json(path, text)
+    file = parse(_File, document, where=str(path), error=TableError)
+    if file.sha256 != _content_hash(document) or text != _render(document):
+        raise TableError(f"{path}: was changed after it was written (its sha256 does not fit); {_REMEDY}")
+    samples = _read_samples(path, file.samples_sha256)
+    _compare(path, file, samples)
+    networks = {}
+    for key, line in file.networks.items():
+        if line.space is None or line.codes is None:
+            raise TableError(f"{path}: network '{key}' has no space or codes; {_REMEDY}")
+        networks[key] = Network(Architecture(line.space, line.codes), samples.networks[key])
+    return LatencyTable(
+        device=file.device,
+        runtime=file.runtime,
+        precision=file.precision,
+        threads=file.threads,
+        batch=file.batch,
+        regime=file.regime,
+        plan=file.plan,
+        facts=file.facts,
+        overhead=samples.overhead,
+        entries=samples.entries,
+        networks=networks,
+    )
+
+
+def find_table(
+    root: Path, *, device: str, runtime: str, precision: str, threads: int = 1, batch: int = 1, regime: str = "quiet"
+) -> LatencyTable:
+    """The table of this context below ``root``; a missing one, or a file that holds another context, raises `TableError`."""
+    path = table_path(root, device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
+    if not path.is_file():
+        raise TableError(f"{path}: there is no latency table of {device}/{runtime} {precision}; run 'hwnas profile {device}' to measure it")
+    table = read_table(path)
+    table.require(device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
+    return table
+
+
+_REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
+
+
+def _summary(measurement: Measurement) -> dict[str, Any]:
+    quantiles = {f"{name}_ms": round(measurement.quantile_ms(name), _DECIMALS) for name in QUANTILES}
+    return {
+        "n": len(measurement.samples_ms),
+        "rejected": measurement.rejected,
+        **quantiles,
+        "ci95_ms": [round(end, _DECIMALS) for end in measurement.interval_ms("p50")],
+        "load_ms": measurement.load_ms,
+        "first_ms": measurement.first_ms,
+    }
+
+
+def _document(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
+    networks = {
+        key: {**_summary(network.measurement), "space": network.arch.space_id, "codes": list(network.arch.indices)}
+        for key, network in sorted(table.networks.items())
+    }
+    document = {
+        "version": VERSION,
+        "sha256": "",
+        "samples_sha256": samples_sha256,
+        **table.context,
+        "plan": plain(table.plan),
+        "facts": dict(sorted(table.facts.items())),
+        "overhead": None if table.overhead is None else _summary(table.overhead),
+        "entries": {key: _summary(table.entries[key]) for key in sorted(table.entries)},
+        "networks": networks,
+    }
+    return {**document, "sha256": _content_hash(document)}
+
+
+def _content_hash(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json({k: v for k, v in document.items() if k != "sha256"}).encode()).hexdigest()
+
+
+def _render(document: Mapping[str, Any]) -> str:
+    """The file's text: one line a key, and one line an entry."""
+    parts = []
+    for key, value in document.items():
+        if key in _SECTIONS and value:
+            lines = ",\n".join(f"{_dump(name)}: {_dump(value[name])}" for name in value)
+            parts.append(f"{_dump(key)}: {{\n{lines}\n}}")
+        else:
+            parts.append(f"{_dump(key)}: {_dump(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _samples_json(table: LatencyTable) -> bytes:
+    value = {
+        "version": VERSION,
+        "overhead": table.overhead,
+        "entries": table.entries,
+        "networks": {key: network.measurement for key, network in table.networks.items()},
+    }
+    return canonical_json(value).encode()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file; 'hwnas profile' measures a table") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TableError(f"{path}: not readable: {problem}; {_REMEDY}") from None
+
+
+def _parse_json(path: Path, text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise TableError(f"{path}: torn, or not a latency table ({problem}); {_REMEDY}") from None
+    if not isinstance(document, dict) or "version" not in document:
+        raise TableError(f"{path}: not a latency table (no version); {_REMEDY}")
+    version = document["version"]
+    if isinstance(version, int) and version > VERSION:
+        raise TableError(f"{path}: format version {version} is newer than this hwnas reads ({VERSION}); upgrade hwnas")
+    return document
+
+
+def _read_samples(path: Path, sha256: str) -> _Samples:
+    beside = samples_path(path)
+    try:
+        with gzip.open(beside) as file:
+            raw = file.read(MAX_SAMPLES_BYTES + 1)
+    except FileNotFoundError:
+        raise TableError(f"{beside}: the raw samples of {path.name} are missing; {_REMEDY}") from None
+    except (OSError, EOFError, zlib.error) as problem:
+        raise TableError(f"{beside}: torn, or not the raw samples of a table ({problem}); {_REMEDY}") from None
+    if len(raw) > MAX_SAMPLES_BYTES:
+        raise TableError(f"{beside}: more than {MAX_SAMPLES_BYTES >> 20} MiB of samples; {_REMEDY}")
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise TableError(f"{beside}: not the raw samples that {path.name} was made from (sha256 differs); {_REMEDY}")
+    try:
+        value = json.loads(raw)
+    except ValueError as problem:
+        raise TableError(f"{beside}: not readable as JSON ({problem}); {_REMEDY}") from None
+    return parse(_Samples, value, where=str(beside), error=TableError)
+
+
+def _compare(path: Path, file: _File, samples: _Samples) -> None:
+    """Every line must repeat what its samples give."""
+    if (file.overhead is None) != (samples.overhead is None):
+        raise TableError(f"{path}: overhead is only in the table or only in its samples; {_REMEDY}")
+    if file.overhead is not None and samples.overhead is not None:
+        _compare_line(path, "overhead", file.overhead, samples.overhead)
+    for section in _SECTIONS:
+        lines, raw = getattr(file, section), getattr(samples, section)
+        if lines.keys() != raw.keys():
+            odd = min(lines.keys() ^ raw.keys())
+            raise TableError(f"{path}: '{odd}' is only in the table or only in its samples; {_REMEDY}")
+        for key, line in lines.items():
+            _compare_line(path, key, line, raw[key])
+
+
+def _compare_line(path: Path, key: str, line: _Line, measurement: Measurement) -> None:
+    if not measurement.samples_ms:
+        raise TableError(f"{path}: '{key}' has no samples; {_REMEDY}")
+    for name, given in _summary(measurement).items():
+        said = getattr(line, name)
+        if not _same(said, given):
+            raise TableError(f"{path}: '{key}' says {name} {said}, its samples give {given}; {_REMEDY}")
+
+
+def _same(said: Any, given: Any) -> bool:
+    if isinstance(given, list):
+        return all(_same(a, b) for a, b in zip(said, given, strict=True))
+    if isinstance(given, float) and isinstance(said, float):
+        # the last digit of an interpolated quantile may differ from machine to machine
+        return abs(said - given) <= _TOLERANCE_MS
+    return bool(said == given)

@@ -56,7 +56,7 @@ types: $(READY)
 	$(PY) -m mypy --strict $(TYPED)
 
 types-py38: $(READY38)
-	$(PY38) -m mypy --config-file=/dev/null --strict --ignore-missing-imports --python-version 3.8 devices/agent/hwnas_agent
+	$(PY38) -m mypy --config-file= --strict --ignore-missing-imports --python-version 3.8 devices/agent/hwnas_agent
 
 layers: $(READY)
 	$(VENV)/bin/lint-imports --no-cache --no-logo

@@ -1,0 +1,241 @@
+"""How models are timed on a device that changes its speed without saying so.
+
+Models come in chunks. In a chunk every model that still needs samples, and a reference model that is in every chunk, is visited once a
+round, in a new random order each round. A visit is two unrecorded runs (a model that runs after another one starts cold), a probe, the
+sample, a probe. That first attempt is a sample of the *typical* regime whatever the probes say. It is also one of the *quiet* regime if
+both probes lie in the quiet band (`hwnas_agent.band`) and the process did not wait for its core; otherwise the visit waits, for a few
+times the model's own time, for two quiet probes in a row and tries once more.
+
+Results leave as soon as their chunk is done. Where the device later turns out to be faster than it had ever been until then, the band
+moves, and models that lose their samples by it are measured again.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from typing import Callable, Sequence
+
+from hwnas_agent.band import QuietBand
+from hwnas_agent.process import RunQueue
+from hwnas_agent.runtimes import ModelUnusable, Run, Runtime
+from hwnas_agent.subject import Job, Sample, Settings, Subject, clock, load
+from hwnas_agent.wire import Message
+
+CHUNK = 22
+MAX_WAIT_NS = 50_000
+COLD_RUNS = 2
+PATIENCE = 5
+MIN_PATIENCE_NS = 1_000_000
+CALIBRATION_S = 0.4
+SETTLE_S = 0.25
+PROGRESS_S = 0.5
+MAX_RESTARTS = 2
+
+
+class Session:
+    """One session: a probe, a reference, jobs, and the time that they may take together. ``emit`` takes the messages for the host."""
+
+    def __init__(self, runtime: Runtime, settings: Settings, emit: Callable[[Message], None]) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._emit = emit
+        self._random = random.Random(settings.seed)  # noqa: S311 - an order of visits, no secret
+        self._queue = RunQueue()
+        self._begin = time.monotonic()
+        self._deadline = self._begin + settings.max_seconds
+        self._band = QuietBand(settings.quiet_level_us)
+        self._finished: dict[str, Subject] = {}
+        self._restarts: dict[str, int] = {}
+        self._failed = 0
+        self._visits = 0
+        self._quiet_visits = 0
+        self._reference_us: list[float] = []
+        self._settled_at = self._progress_at = self._begin
+
+    @property
+    def run_queue_seen(self) -> bool:
+        """Whether waiting for a core is seen on this device."""
+        return self._queue.seen
+
+    def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
+        """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
+        self._wanted = len(jobs)
+        self._probe: Run = load(self._runtime, probe, self._settings).run
+        subject = load(self._runtime, reference, self._settings)
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self._calibrate()
+            short = self._all_chunks(list(jobs), subject)
+        finally:
+            self._queue.close()
+            if enabled:
+                gc.enable()
+        return {
+            "type": "done",
+            "results": len(self._finished),
+            "short": len(short),
+            "fewest": min(short, default=0),
+            "visits": self._visits,
+            "probes": self._band.probes,
+            "quiet_level_us": self._band.level_us,
+            "quiet_share": self._share(),
+            "reference_us": self._reference_us[:4096],
+            "seconds": time.monotonic() - self._begin,
+        }
+
+    def _calibrate(self) -> None:
+        end = min(time.monotonic() + CALIBRATION_S, self._deadline)
+        while time.monotonic() < end:
+            self._probe_us()
+        self._band.settle()
+
+    def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
+        """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
+        short: list[int] = []
+        chunk = 0
+        while jobs:
+            if self._late():
+                return short + [0] * len(jobs)
+            taken, jobs = jobs[:CHUNK], jobs[CHUNK:]
+            short += self._one_chunk(chunk, taken, reference)
+            jobs += self._outdated()
+            chunk += 1
+            if jobs and self._settings.cooldown_s > 0:
+                time.sleep(min(self._settings.cooldown_s, max(0.0, self._deadline - time.monotonic())))
+        return short
+
+    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject) -> list[int]:
+        subjects = self._load(jobs)
+        reference.candidates.clear()
+        open_ones = subjects
+        while open_ones and not self._late():
+            order = [*open_ones, reference]
+            self._random.shuffle(order)
+            for subject in order:
+                if self._late():
+                    break
+                self._visit(subject)
+            self._housekeeping(subjects)
+            open_ones = [s for s in subjects if not self._enough(s)]
+        times = sorted(s.run_ns for s in reference.accepted(self._band))
+        if times:
+            self._reference_us.append(times[len(times) // 2] / 1e3)
+        for subject in subjects:
+            if subject not in open_ones:
+                self._finish(chunk, subject)
+        return [len(s.accepted(self._band)) for s in open_ones]
+
+    def _load(self, jobs: Sequence[Job]) -> list[Subject]:
+        subjects = []
+        for job in jobs:
+            try:
+                subjects.append(load(self._runtime, job, self._settings))
+            except ModelUnusable as problem:
+                self._failed += 1
+                self._emit({"type": "failed", "id": job.id, "reason": str(problem)[:600]})
+        return subjects
+
+    def _visit(self, subject: Subject) -> None:
+        for _ in range(COLD_RUNS):
+            subject.run()
+        self._visits += 1
+        before_us = self._probe_us()
+        self._quiet_visits += self._band.quiet(before_us)
+        sample = self._attempt(subject, before_us)
+        subject.typical.add(sample.run_ns)
+        if not self._take(subject, sample) and self._wait_for_quiet(subject, sample.after_us):
+            self._take(subject, self._attempt(subject, self._last_us))
+
+    def _attempt(self, subject: Subject, before_us: float) -> Sample:
+        run, runs = subject.run, range(subject.runs)
+        waited = self._queue.waited_ns()
+        begin = clock()
+        for _ in runs:
+            run()
+        end = clock()
+        waited = self._queue.waited_ns() - waited
+        subject.attempts += 1
+        return Sample((end - begin) / subject.runs, before_us, self._probe_us(), waited)
+
+    def _take(self, subject: Subject, sample: Sample) -> bool:
+        if sample.waited_ns >= MAX_WAIT_NS or not (self._band.quiet(sample.before_us) and self._band.quiet(sample.after_us)):
+            return False
+        subject.candidates.append(sample)
+        return True
+
+    def _wait_for_quiet(self, subject: Subject, last_us: float) -> bool:
+        """Probe until two in a row are quiet; False when the model's patience ends before that."""
+        end = clock() + max(MIN_PATIENCE_NS, PATIENCE * subject.run_ns * subject.runs)
+        in_a_row = int(self._band.quiet(last_us))
+        while in_a_row < 2 and clock() < end:
+            in_a_row = in_a_row + 1 if self._band.quiet(self._probe_us()) else 0
+        return in_a_row >= 2
+
+    def _probe_us(self) -> float:
+        begin = clock()
+        self._probe()
+        self._last_us = (clock() - begin) / 1e3
+        self._band.add(self._last_us)
+        return self._last_us
+
+    def _enough(self, subject: Subject) -> bool:
+        accepted = subject.accepted(self._band)
+        total_ns = sum(s.run_ns for s in accepted) * subject.runs
+        return len(accepted) >= self._settings.min_repeats and total_ns >= self._settings.min_total_ms * 1e6
+
+    def _finish(self, chunk: int, subject: Subject) -> None:
+        accepted = subject.accepted(self._band)
+        self._finished[subject.job.id] = subject
+        self._emit(
+            {
+                "type": "result",
+                "id": subject.job.id,
+                "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted],
+                "typical_ms": [round(ns / 1e6, 6) for ns in subject.typical.runs_ns],
+                "rejected": subject.attempts - len(accepted),
+                "load_ms": subject.load_ns / 1e6,
+                "first_ms": subject.first_ns / 1e6,
+                "runs_per_sample": subject.runs,
+                "quiet_level_us": self._band.level_us,
+                "chunk": chunk,
+            }
+        )
+        subject.unload()
+
+    def _outdated(self) -> list[Job]:
+        """Finished models that the present band leaves with too few samples; each comes back twice at most."""
+        again = []
+        for key, subject in list(self._finished.items()):
+            if not self._enough(subject) and self._restarts.get(key, 0) < MAX_RESTARTS:
+                self._restarts[key] = self._restarts.get(key, 0) + 1
+                del self._finished[key]
+                again.append(subject.job)
+        return again
+
+    def _housekeeping(self, subjects: Sequence[Subject]) -> None:
+        now = time.monotonic()
+        if now - self._settled_at >= SETTLE_S:
+            self._settled_at = now
+            self._band.settle()
+        if now - self._progress_at >= PROGRESS_S:
+            self._progress_at = now
+            accepted = sum(min(len(s.accepted(self._band)), self._settings.min_repeats) for s in subjects)
+            accepted += len(self._finished) * self._settings.min_repeats
+            self._emit(
+                {
+                    "type": "progress",
+                    "finished": len(self._finished),
+                    "accepted": accepted,
+                    "wanted": (self._wanted - self._failed) * self._settings.min_repeats,
+                    "quiet_share": self._share(),
+                }
+            )
+
+    def _share(self) -> float | None:
+        return self._quiet_visits / self._visits if self._visits else None
+
+    def _late(self) -> bool:
+        return time.monotonic() >= self._deadline

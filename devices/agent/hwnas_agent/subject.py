@@ -1,0 +1,114 @@
+"""A model on the device: loaded, run for the first time, and then sampled.
+
+A sample is the mean of k runs back to back, k fixed per model so that a sample lasts about as long as the probe (150 us): below that, the
+timer and the interpreter are a visible part of it. Models that last longer have k = 1.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from hwnas_agent.band import QuietBand
+from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
+from hwnas_agent.wire import printable
+
+SAMPLE_NS = 150_000
+MAX_RUNS = 1000
+TYPICAL_KEPT = 256
+
+clock = time.perf_counter_ns
+
+
+class Job(NamedTuple):
+    """A model file to time and the id that the host knows it by."""
+
+    id: str
+    path: str
+
+
+class Settings(NamedTuple):
+    """The host's plan and what it knows from earlier sessions; see `hwnas_agent.wire`."""
+
+    threads: int
+    warmup: int
+    min_repeats: int
+    min_total_ms: float
+    max_seconds: float
+    cooldown_s: float
+    seed: int
+    quiet_level_us: float | None
+
+
+class Sample(NamedTuple):
+    """One attempt: mean time of a run, and what was seen around it."""
+
+    run_ns: float
+    before_us: float
+    after_us: float
+    waited_ns: int
+
+
+class Typical:
+    """At most `TYPICAL_KEPT` first attempts, evenly spread over the session however many there are."""
+
+    def __init__(self) -> None:
+        self.runs_ns: list[float] = []
+        self._stride = 1
+        self._seen = 0
+
+    def add(self, run_ns: float) -> None:
+        """Take one in, or pass it over."""
+        if self._seen % self._stride == 0:
+            self.runs_ns.append(run_ns)
+            if len(self.runs_ns) >= TYPICAL_KEPT:
+                self.runs_ns = self.runs_ns[::2]
+                self._stride *= 2
+        self._seen += 1
+
+
+class Subject:
+    """A loaded model with its samples so far."""
+
+    def __init__(self, job: Job, run: Run, load_ns: int, first_ns: int, run_ns: int) -> None:
+        self.job = job
+        self.run = run
+        self.load_ns = load_ns
+        self.first_ns = first_ns
+        self.run_ns = run_ns
+        self.runs = max(1, min(MAX_RUNS, -(-SAMPLE_NS // max(run_ns, 1))))
+        self.typical = Typical()
+        self.candidates: list[Sample] = []
+        self.attempts = 0
+
+    def accepted(self, band: QuietBand) -> list[Sample]:
+        """Samples that are quiet at the present level."""
+        return [s for s in self.candidates if band.quiet(s.before_us) and band.quiet(s.after_us)]
+
+    def unload(self) -> None:
+        """Let the runtime free the model; the samples stay."""
+        self.run = _unloaded
+
+
+def _unloaded() -> None:
+    raise RuntimeError("the model was unloaded")
+
+
+def load(runtime: Runtime, job: Job, settings: Settings) -> Subject:
+    """Load, run for the first time, warm up; a model that does not load or run raises `ModelUnusable` with the runtime's words."""
+    try:
+        start = clock()
+        run = runtime.load(job.path, settings.threads, settings.seed)
+        loaded = clock()
+        run()
+        first = clock()
+        own = first - loaded
+        for _ in range(max(settings.warmup, 1)):
+            begin = clock()
+            run()
+            own = min(own, clock() - begin)
+    except (ModelUnusable, RuntimeUnusable):
+        raise
+    except Exception as problem:  # noqa: BLE001 - runtimes raise classes of their own, which the agent cannot name
+        raise ModelUnusable(printable(f"{type(problem).__name__}: {problem}")) from None
+    return Subject(job, run, loaded - start, first - loaded, own)

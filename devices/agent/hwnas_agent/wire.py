@@ -1,0 +1,245 @@
+"""The protocol between host and agent: JSON lines with a magic first line, sequence numbers, strict schemas and hard caps.
+
+Both sides speak first with their magic line. After it every line is one JSON object with ``seq`` (0, 1, 2 … per direction), ``type``, and
+exactly the fields that the schema of that type names. Numbers are finite and not negative; a line is at most 64 KiB. A session ends with an
+explicit ``done``: no transport tells a finished agent from a dead one.
+
+Host and agent share this file, so it is standard library only and runs on Python 3.8.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Callable, Dict, Mapping
+
+VERSION = 1
+AGENT_MAGIC = f"hwnas-agent/{VERSION}"
+HOST_MAGIC = f"hwnas-host/{VERSION}"
+MAX_LINE_BYTES = 64 * 1024
+HEARTBEAT_S = 2.0
+SILENCE_S = 30.0
+MAX_PREAMBLE_LINES = 64
+MAX_SAMPLES = 2000
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MAGIC = re.compile(r"^hwnas-(agent|host)/([0-9]{1,6})$")
+
+Message = Dict[str, Any]
+Check = Callable[[Any], bool]
+Schema = Mapping[str, Mapping[str, Check]]
+
+
+class WireError(ValueError):
+    """What was received, or is about to be sent, is not of the protocol."""
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """``text`` without control and direction characters, cut to ``limit``: fit for a terminal."""
+    return _CONTROL.sub(" ", text)[:limit]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _text(limit: int) -> Check:
+    return lambda value: isinstance(value, str) and len(value) <= limit
+
+
+def _optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _many(check: Check, limit: int) -> Check:
+    return lambda value: isinstance(value, list) and len(value) <= limit and all(check(item) for item in value)
+
+
+def _table(check: Check, limit: int) -> Check:
+    name = _text(64)
+    return lambda value: isinstance(value, dict) and len(value) <= limit and all(name(k) and check(v) for k, v in value.items())
+
+
+def _record(**fields: Check) -> Check:
+    return lambda value: isinstance(value, dict) and value.keys() == fields.keys() and all(check(value[k]) for k, check in fields.items())
+
+
+def _scalar(value: Any) -> bool:
+    return _number(value) or _text(300)(value)
+
+
+_NAME, _ID, _PATH, _REASON = _text(64), _text(512), _text(4096), _text(600)
+_CORES = _many(_integer, 4096)
+_FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
+_RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
+_PLAN = _record(
+    warmup=_integer, min_repeats=_integer, min_total_ms=_number, max_seconds=_number, cooldown_s=_number, affinity=_CORES, seed=_integer
+)
+
+TO_AGENT: Schema = {
+    "ping": {},
+    "hello": {"runtimes": _many(_NAME, 16)},
+    "begin": {
+        "runtime": _NAME,
+        "threads": _integer,
+        "plan": _PLAN,
+        "probe": _PATH,
+        "reference": _PATH,
+        "quiet_level_us": _optional(_number),
+    },
+    "job": {"id": _ID, "path": _PATH},
+    "start": {"jobs": _integer},
+}
+
+FROM_AGENT: Schema = {
+    "alive": {},
+    "hello": {
+        "agent": _NAME,
+        "python": _NAME,
+        "system": _NAME,
+        "arch": _NAME,
+        "libc": _optional(_NAME),
+        "cores": _CORES,
+        "runtimes": _table(_RUNTIME, 16),
+        "facts": _table(_FACT, 64),
+    },
+    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag},
+    "progress": {"finished": _integer, "accepted": _integer, "wanted": _integer, "quiet_share": _optional(_number)},
+    "result": {
+        "id": _ID,
+        "quiet_ms": _many(_number, MAX_SAMPLES),
+        "typical_ms": _many(_number, MAX_SAMPLES),
+        "rejected": _integer,
+        "load_ms": _number,
+        "first_ms": _number,
+        "runs_per_sample": _integer,
+        "quiet_level_us": _number,
+        "chunk": _integer,
+    },
+    "failed": {"id": _ID, "reason": _REASON},
+    "refused": {"reason": _REASON},
+    "done": {
+        "results": _integer,
+        "short": _integer,
+        "fewest": _integer,
+        "visits": _integer,
+        "probes": _integer,
+        "quiet_level_us": _optional(_number),
+        "quiet_share": _optional(_number),
+        "reference_us": _many(_number, 4096),
+        "seconds": _number,
+    },
+}
+
+
+def check(message: Any, schema: Schema) -> Message:
+    """``message`` if it is one of ``schema``; anything else raises `WireError`."""
+    if not isinstance(message, dict):
+        raise WireError("a message is not an object")
+    kind = message.get("type")
+    fields = schema.get(kind) if isinstance(kind, str) else None
+    if fields is None:
+        raise WireError(f"unknown message type {printable(repr(kind), 60)}")
+    if message.keys() - {"seq", "type"} != fields.keys():
+        raise WireError(f"message '{kind}' has other fields than it should")
+    for name, allowed in fields.items():
+        if not allowed(message[name]):
+            raise WireError(f"message '{kind}': field '{name}' is not allowed as {printable(repr(message[name])[:60], 60)}")
+    return message
+
+
+class Encoder:
+    """Turns messages of one direction into bytes; the first call is preceded by the magic line."""
+
+    def __init__(self, magic: str, schema: Schema) -> None:
+        self._schema = schema
+        self._magic = magic
+        self._seq = 0
+
+    def encode(self, message: Message) -> bytes:
+        """One line; a message outside the schema or over the cap raises `WireError`."""
+        kind = check(message, self._schema)["type"]
+        line = json.dumps(dict(message, seq=self._seq), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        if len(line) > MAX_LINE_BYTES:
+            raise WireError(f"message '{kind}' of {len(line)} bytes is over the line cap")
+        self._seq += 1
+        return line
+
+    def opening(self) -> bytes:
+        """The magic line."""
+        return self._magic.encode() + b"\n"
+
+
+class Decoder:
+    """Turns received bytes, however they were cut, into checked messages.
+
+    ``preamble`` lines at most may come before the magic line: remote shells print greetings.
+    """
+
+    def __init__(self, magic: str, schema: Schema, preamble: int = 0) -> None:
+        self._magic = magic
+        self._schema = schema
+        self._preamble = preamble
+        self._open = False
+        self._seq = 0
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that ``data`` completes; anything out of protocol raises `WireError`."""
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise WireError(f"a line is longer than {MAX_LINE_BYTES} bytes")
+        messages = []
+        for line in lines:
+            if len(line) >= MAX_LINE_BYTES:
+                raise WireError(f"a line is longer than {MAX_LINE_BYTES} bytes")
+            if self._open:
+                messages.append(self._message(line))
+            else:
+                self._first(line)
+        return messages
+
+    def _first(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").strip()
+        if text == self._magic:
+            self._open = True
+            return
+        other = _MAGIC.match(text)
+        if other is not None:
+            raise WireError(f"the other side speaks {text}, this side understands {self._magic}")
+        if self._preamble == 0:
+            raise WireError(f"the other side did not begin with {self._magic} but with {printable(text, 60)!r}")
+        self._preamble -= 1
+
+    def _message(self, line: bytes) -> Message:
+        try:
+            value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
+        except (ValueError, RecursionError) as problem:
+            raise WireError(f"a line is not JSON: {printable(str(problem), 120)}") from None
+        message = check(value, self._schema)
+        seq = message.get("seq")
+        if not _integer(seq) or seq != self._seq:
+            raise WireError(f"a message has sequence number {printable(repr(seq), 40)}, not {self._seq}")
+        self._seq += 1
+        return message
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> Message:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key comes twice")
+    return value

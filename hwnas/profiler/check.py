@@ -1,0 +1,76 @@
+"""What a device says about itself: ``hello`` of its agent as a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwnas.core.device import Fact
+from hwnas.core.errors import AgentTimeout, DeviceError, ProtocolError
+from hwnas.profiler.channel import Channel, Launcher, Message
+
+HELLO_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReport:
+    """A runtime on a device. ``version`` is None where it is not usable, and ``reason`` says why; limits are None where they do not
+    apply.
+    """
+
+    version: str | None
+    reason: str | None
+    max_ir: int | None
+    max_opset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What the agent found. A fact that could not be read is None in ``facts`` and has its reason in ``unknown``."""
+
+    agent: str
+    python: str
+    system: str
+    arch: str
+    libc: str | None
+    cores: tuple[int, ...]
+    runtimes: Mapping[str, RuntimeReport]
+    facts: Mapping[str, Fact]
+    unknown: Mapping[str, str]
+
+
+def read_hello(channel: Channel, *, runtimes: tuple[str, ...] = (), timeout_s: float = HELLO_TIMEOUT_S) -> DeviceReport:
+    """Ask the agent what its device is; ``runtimes`` limits which ones it looks for (importing them takes about a second each)."""
+    channel.send({"type": "hello", "runtimes": list(runtimes)})
+    deadline = time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        message = channel.receive(timeout_s=left_s)
+        if message["type"] == "hello":
+            return _report(message)
+        if message["type"] == "refused":
+            raise DeviceError(f"the agent refuses: {message['reason']}")
+        if message["type"] != "alive":
+            raise ProtocolError(f"the agent answers hello with '{message['type']}'")
+    raise AgentTimeout(f"the agent did not introduce itself within {timeout_s:g} s")
+
+
+def check(launcher: Launcher, *, timeout_s: float = HELLO_TIMEOUT_S) -> DeviceReport:
+    """Start an agent, ask it, and end it."""
+    with launcher.launch() as channel:
+        return read_hello(channel, timeout_s=timeout_s)
+
+
+def _report(message: Message) -> DeviceReport:
+    facts = message["facts"]
+    return DeviceReport(
+        agent=message["agent"],
+        python=message["python"],
+        system=message["system"],
+        arch=message["arch"],
+        libc=message["libc"],
+        cores=tuple(message["cores"]),
+        runtimes={name: RuntimeReport(**found) for name, found in message["runtimes"].items()},
+        facts={name: fact["value"] for name, fact in facts.items()},
+        unknown={name: fact["reason"] or "no reason given" for name, fact in facts.items() if fact["value"] is None},
+    )

@@ -1,6 +1,7 @@
 """Graphs as TFLite files, written operator by operator: channels last without a transpose, activations fused.
 
-The same graph gives the same bytes. The layout is NHWC: the input ``image (N, H, W, C)``, the output ``logits (N, K)``. Reads in LiteRT and in tflite-runtime 2.14.
+The same graph gives the same bytes. The layout is NHWC: the input ``image (N, H, W, C)``, the output ``logits (N, K)``. The files run in
+LiteRT and in tflite-runtime 2.14.
 """
 
 from __future__ import annotations

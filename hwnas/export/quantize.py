@@ -64,9 +64,18 @@ def quantize_tflite(model: bytes, calibration: Images) -> bytes:
     _check_calibration(calibration, (size, channels, height, width))
     samples = [{name: np.ascontiguousarray(batch.transpose(0, 2, 3, 1))} for batch in batches(calibration, size)]
     quantizer = _float_border_quantizer(model)
-    ranges = _tflite_ranges(model, quantizer.get_quantization_recipe(), samples)
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    with _quiet():
+        ranges = _tflite_ranges(model, quantizer.get_quantization_recipe(), samples)
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Calibration draws a progress bar, and looks at every tensor on purpose, of which LiteRT warns that it takes memory."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors", category=UserWarning)
+        yield
 
 
 def _float_border_quantizer(model: bytes) -> Any:
@@ -87,11 +96,8 @@ def _tflite_ranges(model: bytes, recipe: Any, samples: list[dict[str, Images]]) 
     update = require("ai_edge_quantizer.utils.qsv_utils", extra="tflite").min_max_update
     manager = managers.RecipeManager()
     manager.load_quantization_recipe(recipe)
-    # calibration draws a progress bar, and looks at every tensor on purpose, of which LiteRT warns that it takes memory
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors", category=UserWarning)
-        calibrator = calibrators.Calibrator(memoryview(model), num_threads=1, qsv_update_func=update)
-        calibrator.calibrate({SIGNATURE: samples}, manager)
+    calibrator = calibrators.Calibrator(memoryview(model), num_threads=1, qsv_update_func=update)
+    calibrator.calibrate({SIGNATURE: samples}, manager)
     return calibrator.get_model_qsvs()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwnas_agent.wire import printable
+
 from hwnas.core.device import Fact
-from hwnas.core.errors import AgentTimeout, DeviceError, ProtocolError
+from hwnas.core.errors import DeviceError, ProtocolError
 from hwnas.profiler.channel import Channel, Launcher, Message
+from hwnas.profiler.heartbeat import Attention
 
 HELLO_TIMEOUT_S = 60.0
 
@@ -43,16 +45,12 @@ class DeviceReport:
 def read_hello(channel: Channel, *, runtimes: tuple[str, ...] = (), timeout_s: float = HELLO_TIMEOUT_S) -> DeviceReport:
     """Ask the agent what its device is; ``runtimes`` limits which ones it looks for (importing them takes about a second each)."""
     channel.send({"type": "hello", "runtimes": list(runtimes)})
-    deadline = time.monotonic() + timeout_s
-    while (left_s := deadline - time.monotonic()) > 0:
-        message = channel.receive(timeout_s=left_s)
-        if message["type"] == "hello":
-            return _report(message)
-        if message["type"] == "refused":
-            raise DeviceError(f"the agent refuses: {message['reason']}")
-        if message["type"] != "alive":
-            raise ProtocolError(f"the agent answers hello with '{message['type']}'")
-    raise AgentTimeout(f"the agent did not introduce itself within {timeout_s:g} s")
+    message = Attention(channel, timeout_s=timeout_s).next()
+    if message["type"] == "refused":
+        raise DeviceError(f"the agent refuses: {printable(message['reason'])}")
+    if message["type"] != "hello":
+        raise ProtocolError(f"the agent answers hello with '{message['type']}'")
+    return _report(message)
 
 
 def check(launcher: Launcher, *, timeout_s: float = HELLO_TIMEOUT_S) -> DeviceReport:

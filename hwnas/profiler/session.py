@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hwnas_agent import wire
+from hwnas_agent.wire import printable
 
 from hwnas.core.device import Fact, Measurement, MeasurePlan
-from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, ProtocolError, TooNoisy
+from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.channel import Channel, Message
 from hwnas.profiler.check import DeviceReport, read_hello
+from hwnas.profiler.heartbeat import Attention
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
@@ -165,28 +166,20 @@ class _Listener:
 
     def listen(self) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
-        deadline = self._begin + self._plan.max_seconds + GRACE_S
-        heard = pinged = time.monotonic()
-        while time.monotonic() < deadline:
-            if time.monotonic() - pinged >= wire.HEARTBEAT_S:
-                pinged = time.monotonic()
-                self._channel.send({"type": "ping"})
-            try:
-                message = self._channel.receive(timeout_s=wire.HEARTBEAT_S)
-            except AgentTimeout:
-                if time.monotonic() - heard > wire.SILENCE_S:
-                    raise AgentTimeout(f"no word from the agent for {wire.SILENCE_S:.0f} s; {self._so_far()}") from None
-                continue
-            heard = time.monotonic()
-            if message["type"] == "done":
-                return self._done(message)
-            self._take(message)
-        raise AgentTimeout(f"the session did not end within {self._plan.max_seconds + GRACE_S:.0f} s; {self._so_far()}")
+        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S)
+        try:
+            while (message := attention.next())["type"] != "done":
+                self._take(message)
+        except AgentTimeout as problem:
+            raise AgentTimeout(f"{problem}; {self._so_far()}") from None
+        except DeviceLost as problem:
+            raise DeviceLost(f"{problem}; {self._so_far()}") from None
+        return self._done(message)
 
     def _take(self, message: Message) -> None:
         kind = message["type"]
         if kind == "refused":
-            raise DeviceError(f"the agent refuses: {message['reason']}")
+            raise DeviceError(f"the agent refuses: {printable(message['reason'])}; {self._so_far()}")
         if kind == "ready":
             if self._ready is not None:
                 raise ProtocolError("the agent says twice that it is ready")
@@ -194,16 +187,16 @@ class _Listener:
         elif kind == "result":
             self._result(message)
         elif kind == "failed":
-            self._failed[self._known(message["id"])] = wire.printable(message["reason"])
+            self._failed[self._known(message["id"])] = printable(message["reason"])
         elif kind == "progress" and self._on_progress is not None:
             fields = {key: message[key] for key in ("finished", "accepted", "wanted", "quiet_share")}
             self._on_progress(Progress(**fields, elapsed_s=time.monotonic() - self._begin))
-        elif kind not in ("alive", "progress"):
+        elif kind != "progress":
             raise ProtocolError(f"the agent sends '{kind}' in the middle of a session")
 
     def _known(self, key: str) -> str:
         if key not in self._wanted:
-            raise ProtocolError(f"the agent reports on '{wire.printable(key, 80)}', which it was never asked for")
+            raise ProtocolError(f"the agent reports on '{printable(key, 80)}', which it was never asked for")
         return key
 
     def _result(self, message: Message) -> None:

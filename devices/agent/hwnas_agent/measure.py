@@ -20,7 +20,7 @@ from typing import Callable, Sequence
 from hwnas_agent.band import QuietBand
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime
-from hwnas_agent.subject import Job, Sample, Settings, Subject, clock, load
+from hwnas_agent.subject import Clock, Job, Sample, Settings, Subject, load
 from hwnas_agent.wire import Message
 
 CHUNK = 22
@@ -28,23 +28,38 @@ MAX_WAIT_NS = 50_000
 COLD_RUNS = 2
 PATIENCE = 5
 MIN_PATIENCE_NS = 1_000_000
-CALIBRATION_S = 0.4
-SETTLE_S = 0.25
-PROGRESS_S = 0.5
+CALIBRATION_NS = 400_000_000
+SETTLE_NS = 250_000_000
+PROGRESS_NS = 500_000_000
+REFERENCE_SAMPLES = 10
 MAX_RESTARTS = 2
 
 
 class Session:
-    """One session: a probe, a reference, jobs, and the time that they may take together. ``emit`` takes the messages for the host."""
+    """One session: a probe, a reference, jobs, and the time that they may take together.
 
-    def __init__(self, runtime: Runtime, settings: Settings, emit: Callable[[Message], None]) -> None:
+    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: Settings,
+        emit: Callable[[Message], None],
+        *,
+        clock: Clock = time.perf_counter_ns,
+        sleep: Callable[[float], None] = time.sleep,
+        run_queue: RunQueue | None = None,
+    ) -> None:
         self._runtime = runtime
         self._settings = settings
         self._emit = emit
         self._random = random.Random(settings.seed)  # noqa: S311 - an order of visits, no secret
-        self._queue = RunQueue()
-        self._begin = time.monotonic()
-        self._deadline = self._begin + settings.max_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._queue = RunQueue() if run_queue is None else run_queue
+        self._begin_ns = clock()
+        self._deadline_ns = self._begin_ns + int(settings.max_seconds * 1e9)
         self._band = QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
@@ -52,7 +67,7 @@ class Session:
         self._visits = 0
         self._quiet_visits = 0
         self._reference_us: list[float] = []
-        self._settled_at = self._progress_at = self._begin
+        self._settled_ns = self._progress_ns = self._begin_ns
 
     @property
     def run_queue_seen(self) -> bool:
@@ -62,8 +77,8 @@ class Session:
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
         self._wanted = len(jobs)
-        self._probe: Run = load(self._runtime, probe, self._settings).run
-        subject = load(self._runtime, reference, self._settings)
+        self._probe: Run = load(self._runtime, probe, self._settings, self._clock).run
+        subject = load(self._runtime, reference, self._settings, self._clock)
         enabled = gc.isenabled()
         gc.disable()
         try:
@@ -83,12 +98,12 @@ class Session:
             "quiet_level_us": self._band.level_us,
             "quiet_share": self._share(),
             "reference_us": self._reference_us[:4096],
-            "seconds": time.monotonic() - self._begin,
+            "seconds": (self._clock() - self._begin_ns) / 1e9,
         }
 
     def _calibrate(self) -> None:
-        end = min(time.monotonic() + CALIBRATION_S, self._deadline)
-        while time.monotonic() < end:
+        end = min(self._clock() + CALIBRATION_NS, self._deadline_ns)
+        while self._clock() < end:
             self._probe_us()
         self._band.settle()
 
@@ -104,7 +119,7 @@ class Session:
             jobs += self._outdated()
             chunk += 1
             if jobs and self._settings.cooldown_s > 0:
-                time.sleep(min(self._settings.cooldown_s, max(0.0, self._deadline - time.monotonic())))
+                self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
         return short
 
     def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject) -> list[int]:
@@ -112,7 +127,9 @@ class Session:
         reference.candidates.clear()
         open_ones = subjects
         while open_ones and not self._late():
-            order = [*open_ones, reference]
+            order = list(open_ones)
+            if len(reference.accepted(self._band)) < REFERENCE_SAMPLES:
+                order.append(reference)
             self._random.shuffle(order)
             for subject in order:
                 if self._late():
@@ -132,7 +149,7 @@ class Session:
         subjects = []
         for job in jobs:
             try:
-                subjects.append(load(self._runtime, job, self._settings))
+                subjects.append(load(self._runtime, job, self._settings, self._clock))
             except ModelUnusable as problem:
                 self._failed += 1
                 self._emit({"type": "failed", "id": job.id, "reason": str(problem)[:600]})
@@ -152,10 +169,10 @@ class Session:
     def _attempt(self, subject: Subject, before_us: float) -> Sample:
         run, runs = subject.run, range(subject.runs)
         waited = self._queue.waited_ns()
-        begin = clock()
+        begin = self._clock()
         for _ in runs:
             run()
-        end = clock()
+        end = self._clock()
         waited = self._queue.waited_ns() - waited
         subject.attempts += 1
         return Sample((end - begin) / subject.runs, before_us, self._probe_us(), waited)
@@ -168,16 +185,16 @@ class Session:
 
     def _wait_for_quiet(self, subject: Subject, last_us: float) -> bool:
         """Probe until two in a row are quiet; False when the model's patience ends before that."""
-        end = clock() + max(MIN_PATIENCE_NS, PATIENCE * subject.run_ns * subject.runs)
+        end = self._clock() + max(MIN_PATIENCE_NS, PATIENCE * subject.run_ns * subject.runs)
         in_a_row = int(self._band.quiet(last_us))
-        while in_a_row < 2 and clock() < end:
+        while in_a_row < 2 and self._clock() < end:
             in_a_row = in_a_row + 1 if self._band.quiet(self._probe_us()) else 0
         return in_a_row >= 2
 
     def _probe_us(self) -> float:
-        begin = clock()
+        begin = self._clock()
         self._probe()
-        self._last_us = (clock() - begin) / 1e3
+        self._last_us = (self._clock() - begin) / 1e3
         self._band.add(self._last_us)
         return self._last_us
 
@@ -216,12 +233,12 @@ class Session:
         return again
 
     def _housekeeping(self, subjects: Sequence[Subject]) -> None:
-        now = time.monotonic()
-        if now - self._settled_at >= SETTLE_S:
-            self._settled_at = now
+        now = self._clock()
+        if now - self._settled_ns >= SETTLE_NS:
+            self._settled_ns = now
             self._band.settle()
-        if now - self._progress_at >= PROGRESS_S:
-            self._progress_at = now
+        if now - self._progress_ns >= PROGRESS_NS:
+            self._progress_ns = now
             accepted = sum(min(len(s.accepted(self._band)), self._settings.min_repeats) for s in subjects)
             accepted += len(self._finished) * self._settings.min_repeats
             self._emit(
@@ -238,4 +255,4 @@ class Session:
         return self._quiet_visits / self._visits if self._visits else None
 
     def _late(self) -> bool:
-        return time.monotonic() >= self._deadline
+        return self._clock() >= self._deadline_ns

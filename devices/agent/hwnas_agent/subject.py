@@ -7,7 +7,7 @@ timer and the interpreter are a visible part of it. Models that last longer have
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from hwnas_agent.band import QuietBand
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
@@ -17,7 +17,7 @@ SAMPLE_NS = 150_000
 MAX_RUNS = 1000
 TYPICAL_KEPT = 256
 
-clock = time.perf_counter_ns
+Clock = Callable[[], int]
 
 
 class Job(NamedTuple):
@@ -94,7 +94,7 @@ def _unloaded() -> None:
     raise RuntimeError("the model was unloaded")
 
 
-def load(runtime: Runtime, job: Job, settings: Settings) -> Subject:
+def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.perf_counter_ns) -> Subject:
     """Load, run for the first time, warm up; a model that does not load or run raises `ModelUnusable` with the runtime's words."""
     try:
         start = clock()

@@ -1,0 +1,37 @@
+"""Waiting for an agent while showing it that the host is alive."""
+
+from __future__ import annotations
+
+import time
+
+from hwnas_agent import wire
+
+from hwnas.core.errors import AgentTimeout
+from hwnas.profiler.channel import Channel, Message
+
+
+class Attention:
+    """Receives from ``channel`` until ``timeout_s`` are over, with a ping every 2 s; an agent silent for 30 s is given up earlier."""
+
+    def __init__(self, channel: Channel, *, timeout_s: float) -> None:
+        self._channel = channel
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        self._heard = self._pinged = time.monotonic()
+
+    def next(self) -> Message:
+        """The next message that is not a heartbeat; `AgentTimeout` if it does not come."""
+        while (now := time.monotonic()) < self._deadline:
+            if now - self._pinged >= wire.HEARTBEAT_S:
+                self._pinged = now
+                self._channel.send({"type": "ping"})
+            try:
+                message = self._channel.receive(timeout_s=min(wire.HEARTBEAT_S, self._deadline - now))
+            except AgentTimeout:
+                if time.monotonic() - self._heard > wire.SILENCE_S:
+                    raise AgentTimeout(f"no word from the agent for {wire.SILENCE_S:.0f} s") from None
+                continue
+            self._heard = time.monotonic()
+            if message["type"] != "alive":
+                return message
+        raise AgentTimeout(f"the agent did not finish within {self._timeout_s:.0f} s")

@@ -49,7 +49,7 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path}: not readable as a journal: {problem}") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):  # not splitlines: JSON may hold U+0085
         try:
             record = json.loads(line)
         except ValueError:

@@ -14,8 +14,11 @@ from pathlib import Path
 PACKAGES = ("hwnas", "hwnas_agent")
 
 
-def source_digest(*modules: str) -> str:
-    """16 hexadecimal digits over the sources of ``modules`` and of all they import from this project, transitively."""
+def source_digest(*modules: str, alone: tuple[str, ...] = ()) -> str:
+    """16 hexadecimal digits over the sources of ``modules`` and of all they import from this project, transitively.
+
+    Of the modules in ``alone`` only their own source counts: glue that imports everything would make everything depend on everything.
+    """
     seen: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -25,7 +28,7 @@ def source_digest(*modules: str) -> str:
         seen.add(name)
         waiting.extend(_imports(name))
     digest = hashlib.sha256()
-    for name in sorted(seen):
+    for name in sorted(seen | set(alone)):
         path = _path(name)
         if path is not None:
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -34,10 +34,10 @@ class Stage:
     def done(self) -> bool:
         """Whether the stage is finished and every file is as it was then."""
         try:
-            listed = json.loads((self.folder / DONE).read_text())["files"]
-        except (OSError, ValueError, KeyError, TypeError):
+            listed = json.loads((self.folder / DONE).read_text())["files"].items()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
-        return all((self.folder / name).is_file() and sha256_file(self.folder / name) == digest for name, digest in listed.items())
+        return all((self.folder / name).is_file() and sha256_file(self.folder / name) == digest for name, digest in listed)
 
     def finish(self, *files: str) -> None:
         """Mark the stage as finished, with the files that are its result (paths within its folder)."""
@@ -51,9 +51,12 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def stage(self, name: str, inputs: Any, *, code: tuple[str, ...]) -> Stage:
-        """The stage ``name`` for these inputs (anything that `canonical_json` takes) and the source of the modules in ``code``."""
-        key = content_id([name, inputs, source_digest(*code)])
+    def stage(self, name: str, inputs: Any, *, code: tuple[str, ...], glue: str) -> Stage:
+        """The stage ``name`` for these inputs (anything that `canonical_json` takes).
+
+        ``code``: modules whose source, with all that they import, decides the result; ``glue``: the module that joins them, by itself.
+        """
+        key = content_id([name, inputs, source_digest(*code, alone=(glue,))])
         folder = self.root / "stages" / f"{name}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         return Stage(name, key, folder)
@@ -62,6 +65,16 @@ class Store:
     def images(self) -> Path:
         """Where decoded images are kept."""
         return self.root / "images"
+
+    @property
+    def tables(self) -> Path:
+        """The latest measured tables, laid out like the accepted ones."""
+        return self.root / "tables"
+
+    @property
+    def predictors(self) -> Path:
+        """The latest predictors, by space."""
+        return self.root / "predictors"
 
     @property
     def models(self) -> Path:

@@ -114,9 +114,7 @@ def _pair(path: Path, arrays: Arrays, images_name: str, labels_name: str) -> tup
     images, labels = _get(path, arrays, images_name), _get(path, arrays, labels_name)
     if images.dtype != np.uint8:
         raise DataError(f"{path}: '{images_name}' is {images.dtype}{_nan(images)}; images are uint8, 0 to 255")
-    if images.ndim == 3:
-        images = images[:, :, :, None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)) or 0 in images.shape:
         hint = "; channels come last" if images.ndim == 4 and images.shape[1] in (1, 3) else ""
         raise DataError(f"{path}: '{images_name}' has shape {images.shape}; images are (N, H, W), (N, H, W, 1) or (N, H, W, 3){hint}")
     if labels.dtype.kind not in "iu":
@@ -126,7 +124,7 @@ def _pair(path: Path, arrays: Arrays, images_name: str, labels_name: str) -> tup
     if int(labels.min()) < 0 or int(labels.max()) >= 2**31:
         at = int(np.flatnonzero((labels < 0) | (labels >= 2**31))[0])
         raise DataError(f"{path}: {labels_name}[{at}] is {labels[at]}; labels are integers from 0")
-    return images, labels.astype(np.int64)
+    return images[:, :, :, None] if images.ndim == 3 else images, labels.astype(np.int64)
 
 
 def _nan(array: NDArray[Any]) -> str:

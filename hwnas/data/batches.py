@@ -31,8 +31,8 @@ def batches(n: int, *, batch: int, seed: int, epoch: int, drop_last: bool = Fals
 def augment(batch: Pixels8, rng: np.random.Generator, *, flip: bool = True, pad: int | None = None) -> Pixels8:
     """Each image flipped left to right with probability 1/2 and shifted by up to ``pad`` pixels in each direction.
 
-    ``(N, C, H, W) uint8`` to a new array of the same shape. ``pad`` is an eighth of the height unless given; what a shift uncovers is 0. Turn
-    ``flip`` off where left and right differ in meaning (digits, text).
+    ``(N, C, H, W) uint8`` to a new array of the same shape. ``pad`` is an eighth of the height unless given; what a shift uncovers is 0.
+    Turn ``flip`` off where left and right differ in meaning (digits, text).
     """
     if batch.ndim != 4 or batch.dtype != np.uint8:
         raise DataError(f"augment takes (N, C, H, W) uint8, not {batch.shape} {batch.dtype}")

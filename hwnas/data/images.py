@@ -23,7 +23,7 @@ from hwnas.core.errors import DataError, UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-FORMATS = ("JPEG", "MPO", "PNG")  # MPO: the JPEG of cameras that store a second view behind the first
+FORMATS = ("JPEG", "PNG")  # the JPEG of a camera that stores a second view behind the first (MPO) is read as its first
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MODES = {"L": "L", "1": "L", "LA": "L", "La": "L", "RGB": "RGB", "RGBA": "RGB", "RGBa": "RGB", "P": "RGB", "PA": "RGB", "CMYK": "RGB"}
 Pixels8 = NDArray[np.uint8]

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 import hwnas
+from hwnas.core.device import Measurement, MeasurePlan
+from hwnas.latency.table import LatencyTable
+from hwnas.latency.tablefile import write_table
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "onnx", "onnxruntime", "sklearn", "PIL", "ai_edge_litert", "scipy")
@@ -58,10 +61,14 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A copy of what the reference workspace keeps in the repository."""
+    """What the reference workspace keeps in the repository, with a table of its own for every device."""
     shutil.copy(ROOT / "hwnas.toml", tmp_path)
-    for name in ("devices", "latency_tables", "export"):
+    for name in ("devices", "export"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for device in (tmp_path / "devices").glob("*.toml"):
+        times = {"conv-in3x32x32": Measurement((0.25, 0.5, 0.75), rejected=1)}
+        table = LatencyTable(device.stem, "onnxruntime", "fp32", 1, 1, "quiet", MeasurePlan(), {}, None, times)
+        write_table(table, tmp_path / "latency_tables")
     return tmp_path
 
 
@@ -95,17 +102,19 @@ def test_core_alone_has_the_command(python: Path, tmp_path: Path) -> None:
 
 
 def test_core_alone_lists_devices(python: Path, workspace: Path) -> None:
-    ids = {path.stem for path in (workspace / "devices").glob("*.toml")}
-    told = run(python.parent / "hwnas", "devices", "list", "--json", cwd=workspace)
-    assert ids
-    assert all(json.dumps(device) in told for device in ids)
+    listed = json.loads(run(python.parent / "hwnas", "devices", "list", "--json", cwd=workspace))
+    assert {device["id"] for device in listed} == {path.stem for path in (ROOT / "devices").glob("*.toml")} != set()
 
 
-def test_core_alone_shows_an_accepted_table(python: Path, workspace: Path) -> None:
-    tables = sorted((workspace / "latency_tables").glob("*/*.json"))
-    assert tables
-    told = run(python.parent / "hwnas", "table", "show", tables[0].relative_to(workspace), "--json", cwd=workspace)
-    assert json.loads(told)
+def test_core_alone_shows_a_table(python: Path, workspace: Path) -> None:
+    (path,) = (workspace / "latency_tables" / "local").glob("*.json")
+    (told,) = json.loads(run(python.parent / "hwnas", "table", "show", "local", "--json", cwd=workspace))
+    assert (workspace / told["file"]).samefile(path)
+    assert told["blocks"] == {"conv-in3x32x32": 0.5}
+
+
+def test_core_alone_shows_a_space(python: Path, tmp_path: Path) -> None:
+    assert "ofa-w1.0" in run(python.parent / "hwnas", "spaces", "show", "ofa-w1.0", cwd=tmp_path)
 
 
 def test_readme_of_the_wheel_is_the_one_declared(wheel: Path) -> None:

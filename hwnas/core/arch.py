@@ -112,16 +112,29 @@ class SearchSpace:
                 product *= count(choice)
         return product
 
+    @cached_property
+    def _levels(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]], ...]:
+        """Conditional choices by depth of their condition: positions, parents, and which of the parent's options allow each."""
+        depth = np.zeros(len(self.choices), dtype=np.intp)
+        levels: dict[int, list[tuple[int, int, Condition]]] = {}
+        for position, choice in enumerate(self.choices):
+            if choice.active_if is not None:
+                parent = self._index[choice.active_if.choice]
+                depth[position] = depth[parent] + 1
+                levels.setdefault(int(depth[position]), []).append((position, parent, choice.active_if))
+        built = []
+        for _, members in sorted(levels.items()):
+            allowed = np.zeros((len(members), int(self.n_options.max())), dtype=bool)
+            for row, (_, parent, condition) in enumerate(members):
+                allowed[row, : self.n_options[parent]] = [option in condition.options for option in self.choices[parent].options]
+            built.append((np.array([m[0] for m in members]), np.array([m[1] for m in members]), allowed))
+        return tuple(built)
+
     def active(self, codes: Codes) -> NDArray[np.bool_]:
         """Which choices count, ``(n, n_choices) int16 -> (n, n_choices) bool``."""
         mask = np.ones(codes.shape, dtype=bool)
-        for position, choice in enumerate(self.choices):
-            if choice.active_if is None:
-                continue
-            parent = self._index[choice.active_if.choice]
-            options = self.choices[parent].options
-            allowed = np.array([o in choice.active_if.options for o in options])
-            mask[:, position] = mask[:, parent] & allowed[codes[:, parent]]
+        for positions, parents, allowed in self._levels:
+            mask[:, positions] = mask[:, parents] & allowed[np.arange(len(positions)), codes[:, parents]]
         return mask
 
     def canonical(self, codes: Codes) -> Codes:

@@ -35,3 +35,24 @@ class Predictor(Protocol):
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """What to store: a JSON mapping and named arrays."""
         ...
+
+
+class LatencyModel(Protocol):
+    """What a search needs to know of a device's latency; all in ms of one statistic."""
+
+    @property
+    def label(self) -> str:
+        """``device/runtime``, as errors name it."""
+        ...
+
+    def predict(self, codes: Codes) -> Prediction:
+        """``(n, n_choices) int16 -> (n,)`` mean and standard deviation."""
+        ...
+
+    def upper(self, codes: Codes) -> Floats:
+        """What the latency stays below with the model's confidence, ``(n,)``: budgets are held against this."""
+        ...
+
+    def minimum(self) -> Codes:
+        """The quickest architecture of the space, ``(1, n_choices) int16``."""
+        ...

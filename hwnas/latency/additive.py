@@ -116,6 +116,10 @@ class AdditiveLatency:
 
     def minimum(self) -> Codes:
         """The architecture with the smallest prediction of the whole space, exactly, ``(1, n_choices) int16``."""
+        return self._minimum
+
+    @cached_property
+    def _minimum(self) -> Codes:
         return smallest(self.space, self.sums_ms)
 
     def largest_ms(self) -> float:

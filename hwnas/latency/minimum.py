@@ -25,25 +25,21 @@ def smallest(space: SearchSpace, cost: Callable[[Codes], Floats]) -> Codes:
 
     A space with groups too large to list, or whose groups depend on each other, raises `PredictorError`.
     """
-    groups = blockwise(space).groups(space)
-    inside = {position for group in groups for position in group.choices}
-    whole = [position for position in range(len(space.choices)) if position not in inside]
-    bases = _combinations(space, whole, np.zeros(len(space.choices), dtype=np.int16))
-    _check_separable(space, cost, [group.choices for group in groups])
-    best: Codes | None = None
-    best_cost = np.inf
-    for base in bases:
+    groups = [list(group.choices) for group in blockwise(space).groups(space)]
+    whole = [position for position in range(len(space.choices)) if not any(position in group for group in groups)]
+    origin = np.zeros(len(space.choices), dtype=np.int16)
+    listed = [_combinations(space, group, origin) for group in groups]
+    _check_separable(space, cost, groups, whole)
+    best, best_cost = origin[None], np.inf
+    for base in _combinations(space, whole, origin):
         chosen = base.copy()
-        for group in groups:
-            rows = _combinations(space, list(group.choices), base)
-            # the other groups stay as they are in the base, so that they add the same to every row
-            winner = rows[int(np.argmin(cost(rows)))]
-            chosen[list(group.choices)] = winner[list(group.choices)]
+        for group, rows in zip(groups, listed, strict=True):
+            # the other groups stay at their first option, so that they add the same to every row
+            rows[:, whole] = base[whole]
+            chosen[group] = rows[int(np.argmin(cost(rows))), group]
         total = float(cost(chosen[None])[0])
         if total < best_cost:
             best, best_cost = chosen[None], total
-    if best is None:
-        raise PredictorError(f"space '{space.name}' has no architecture")
     return best
 
 
@@ -62,18 +58,17 @@ def _combinations(space: SearchSpace, positions: list[int], base: Codes) -> Code
     return kept
 
 
-def _check_separable(space: SearchSpace, cost: Callable[[Codes], Floats], groups: list[tuple[int, ...]]) -> None:
-    """Exchanging a group between two networks of equal whole-network choices must exchange its cost."""
+def _check_separable(space: SearchSpace, cost: Callable[[Codes], Floats], groups: list[list[int]], whole: list[int]) -> None:
+    """Exchanging a group between two networks of equal whole-network choices must exchange its cost, and keep both canonical."""
     rng = np.random.default_rng(0)
     first = sample(space, _PROBES, rng)
     second = sample(space, _PROBES, rng)
-    inside = sorted(position for group in groups for position in group)
-    outside = [p for p in range(len(space.choices)) if p not in set(inside)]
-    second[:, outside] = first[:, outside]
+    second[:, whole] = first[:, whole]
     second = space.canonical(second)
     before = cost(first) + cost(second)
     for group in groups:
         one, other = first.copy(), second.copy()
-        one[:, list(group)], other[:, list(group)] = second[:, list(group)], first[:, list(group)]
-        if not np.allclose(cost(one) + cost(other), before, rtol=1e-9):
-            raise PredictorError(f"space '{space.name}': its groups cost different times in different company; no exact minimum is known")
+        one[:, group], other[:, group] = second[:, group], first[:, group]
+        kept = np.array_equal(space.canonical(one), one) and np.array_equal(space.canonical(other), other)
+        if not (kept and np.allclose(cost(one) + cost(other), before, rtol=1e-9)):
+            raise PredictorError(f"space '{space.name}': what a group costs depends on other groups; no exact minimum is known")

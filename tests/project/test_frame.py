@@ -94,3 +94,21 @@ def test_system_set_up_without_apt_says_so_and_ends_well(tmp_path: Path) -> None
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("failing", "status"), [("none", 0), ("check", 2), ("test-slow", 2)])
+def test_ci_runs_everything_and_says_what_was_skipped(tmp_path: Path, failing: str, status: int) -> None:
+    for folder in (".ci", "scripts"):
+        (tmp_path / "clone" / folder).mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / "clone" / ".ci")
+    script(tmp_path / "clone" / "scripts" / "setup_system.sh", "echo system")
+    script(tmp_path / "make", f'echo "make $*"; echo "SKIPPED [1] because of $1"; case " $* " in *" {failing} "*) exit 2;; esac')
+    env = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [str(tmp_path / "clone" / ".ci" / "run")], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == status
+    assert done.stdout.startswith("system\nmake check test\n")
+    assert ("make test-slow" in done.stdout) == (failing != "check")
+    summary = "Skipped, and why:\nSKIPPED [1] because of check\nSKIPPED [1] because of test-slow\n"
+    assert done.stdout.endswith(summary) == (status == 0)

@@ -76,6 +76,12 @@ class LatencyTable:
         for sample in measurement.samples_ms:
             if not (math.isfinite(sample) and sample > 0):
                 raise TableError(f"{self.label}: '{key}' has a sample of {sample} ms; a time must be finite and above 0; measure it again")
+        for name in ("load_ms", "first_ms"):
+            value = getattr(measurement, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise TableError(f"{self.label}: '{key}' has {name} {value}; it must be finite and not negative, or None")
+        if measurement.rejected < 0:
+            raise TableError(f"{self.label}: '{key}' has {measurement.rejected} rejected samples")
 
     @property
     def label(self) -> str:

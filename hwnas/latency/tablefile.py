@@ -107,28 +107,14 @@ def read_table(path: Path) -> LatencyTable:
     text = _read_text(path)
     document = _parse_json(path, text)
     file = parse(_File, document, where=str(path), error=TableError)
-    if file.sha256 != _content_hash(document) or text != _render(document):
+    if text != _render(document) or file.sha256 != _content_hash(document):
         raise TableError(f"{path}: was changed after it was written (its sha256 does not fit); {_REMEDY}")
     samples = _read_samples(path, file.samples_sha256)
     _compare(path, file, samples)
-    networks = {}
-    for key, line in file.networks.items():
-        if line.space is None or line.codes is None:
-            raise TableError(f"{path}: network '{key}' has no space or codes; {_REMEDY}")
-        networks[key] = Network(Architecture(line.space, line.codes), samples.networks[key])
-    return LatencyTable(
-        device=file.device,
-        runtime=file.runtime,
-        precision=file.precision,
-        threads=file.threads,
-        batch=file.batch,
-        regime=file.regime,
-        plan=file.plan,
-        facts=file.facts,
-        overhead=samples.overhead,
-        entries=samples.entries,
-        networks=networks,
-    )
+    try:
+        return _assemble(file, samples)
+    except TableError as problem:
+        raise TableError(f"{path}: {problem}; {_REMEDY}") from None
 
 
 def find_table(
@@ -144,6 +130,27 @@ def find_table(
 
 
 _REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
+
+
+def _assemble(file: _File, samples: _Samples) -> LatencyTable:
+    networks = {}
+    for key, line in file.networks.items():
+        if line.space is None or line.codes is None:
+            raise TableError(f"network '{key}' has no space or codes")
+        networks[key] = Network(Architecture(line.space, line.codes), samples.networks[key])
+    return LatencyTable(
+        device=file.device,
+        runtime=file.runtime,
+        precision=file.precision,
+        threads=file.threads,
+        batch=file.batch,
+        regime=file.regime,
+        plan=file.plan,
+        facts=file.facts,
+        overhead=samples.overhead,
+        entries=samples.entries,
+        networks=networks,
+    )
 
 
 def _summary(measurement: Measurement) -> dict[str, Any]:
@@ -218,7 +225,7 @@ def _read_text(path: Path) -> str:
 
 def _parse_json(path: Path, text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
         raise TableError(f"{path}: torn, or not a latency table ({problem}); {_REMEDY}") from None
     if not isinstance(document, dict) or "version" not in document:
@@ -227,6 +234,10 @@ def _parse_json(path: Path, text: str) -> dict[str, Any]:
     if isinstance(version, int) and version > VERSION:
         raise TableError(f"{path}: format version {version} is newer than this hwnas reads ({VERSION}); upgrade hwnas")
     return document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _read_samples(path: Path, sha256: str) -> _Samples:

@@ -108,7 +108,7 @@ def check_manifest(path: Path) -> Manifest:
     """The manifest at ``path``, after every byte of it and of the files that it lists was checked; a change raises `VerificationError`."""
     raw = read_json(path, error=VerificationError)
     stated = raw.pop("sha256", None) if isinstance(raw, dict) else None
-    if stated is None or path.read_text(encoding="utf-8") != _render(raw):
+    if stated is None or path.read_bytes() != _render(raw).encode():
         raise VerificationError(f"{path}: was changed after it was written; export again")
     manifest = parse(Manifest, raw, where=str(path), error=VerificationError)
     for entry in manifest.files:

@@ -58,8 +58,42 @@ class LatencyFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """A candidate that was measured for the same budget, whether it came to fit or not, in the order of trying."""
+
+    arch_id: str
+    predicted_ms: float
+    measured_ms: float
+    measured_ci_ms: tuple[float, float]
+    fits: bool
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Figures:
+    """The 8-bit file of the same subnet: how well it does, and, where it does not ship, the ``reasons``."""
+
+    accuracy_val: float
+    accuracy_test: float
+    top1_agreement: float
+    measured_ms: float
+    measured_ci_ms: tuple[float, float]
+    measured_typical_ms: float | None
+    size_bytes: int
+    ships: bool
+    reasons: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """All that a reader of an artifact folder needs. ``table`` names the latency table that was used, by file name and content hash."""
+    """All that a reader of an artifact folder needs. ``table`` names the latency table that was used, by file name and content hash.
+
+    ``latency`` is None for files that no device has timed. ``device_drift`` is how much slower the device was than when its table was made,
+    as a ratio; None when that is unknown.
+    """
 
     name: str
     precision: str
@@ -69,11 +103,14 @@ class Manifest:
     space: Mapping[str, str]
     dataset: Mapping[str, Fact]
     metrics: Mapping[str, float]
-    latency: LatencyFigures
+    latency: LatencyFigures | None
     parity: Parity
     files: tuple[FileEntry, ...]
     table: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
+    attempts: tuple[Attempted, ...] = ()
+    int8: Int8Figures | None = None
+    device_drift: float | None = None
     schema: int = SCHEMA
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from hwnas.core.errors import UsageError, VerificationError
-from hwnas.export.manifest import FileEntry, LatencyFigures, Manifest, check_manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.manifest import (
+    Attempted,
+    FileEntry,
+    Int8Figures,
+    LatencyFigures,
+    Manifest,
+    check_manifest,
+    describe_files,
+    tool_versions,
+    write_manifest,
+)
 from hwnas.export.verify import Parity
 
 
@@ -37,6 +47,9 @@ def manifest(folder: Path) -> Manifest:
         files=describe_files(folder, [folder / "model.onnx", folder / "labels" / "names.txt"]),
         table={"file": "onnxruntime-fp32-t1-b1-quiet.json", "id": "77"},
         tools=tool_versions(),
+        attempts=(Attempted("ff00", 1.4, 2.1, (2.0, 2.2), False), Attempted("0123456789abcdef", 1.5, 1.5, (1.4, 1.6), True)),
+        int8=Int8Figures(0.9, 0.89, 0.98, 2.4, (2.3, 2.5), None, 1000, False, ("slower than the budget",)),
+        device_drift=1.02,
     )
 
 
@@ -54,10 +67,18 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert "é" in first.decode()
 
 
+def test_files_that_nothing_has_timed(folder: Path) -> None:
+    plain = replace(manifest(folder), latency=None, attempts=(), int8=None, device_drift=None)
+    write_manifest(plain, folder / "manifest.json")
+    assert check_manifest(folder / "manifest.json") == plain
+
+
 def test_a_whole_number_of_milliseconds_is_no_change(folder: Path) -> None:
-    whole = replace(manifest(folder), latency=replace(manifest(folder).latency, budget_ms=2))
+    whole = replace(manifest(folder), latency=LatencyFigures("host", "litert", 1, "p50", "quiet", budget_ms=2))
     write_manifest(whole, folder / "manifest.json")
-    assert check_manifest(folder / "manifest.json").latency.budget_ms == 2.0
+    read = check_manifest(folder / "manifest.json").latency
+    assert read is not None
+    assert read.budget_ms == 2.0
 
 
 def test_any_changed_byte_of_the_manifest_is_found(folder: Path) -> None:

@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a session was like. ``quiet_share`` is the share of visits that found the device quiet on arrival.
+    """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
 
     ``reference_us`` is the median of the reference model in each chunk; its spread is the drift that is left in accepted samples.
     """
@@ -187,7 +187,7 @@ class _Listener:
         elif kind == "result":
             self._result(message)
         elif kind == "failed":
-            self._failed[self._known(message["id"])] = printable(message["reason"])
+            self._failed[self._known(message["id"])] = printable(message["reason"], 600)
         elif kind == "progress" and self._on_progress is not None:
             fields = {key: message[key] for key in ("finished", "accepted", "wanted", "quiet_share")}
             self._on_progress(Progress(**fields, elapsed_s=time.monotonic() - self._begin))
@@ -240,7 +240,7 @@ class _Listener:
         level = "unknown" if done["quiet_level_us"] is None else f"{done['quiet_level_us']:.1f} us"
         return (
             f"{done['short']} of {len(self._wanted)} models have fewer than {self._plan.min_repeats} quiet samples after"
-            f" {done['seconds']:.0f} s (fewest {done['fewest']}); the device was quiet at {share} of {done['visits']} visits"
+            f" {done['seconds']:.0f} s (fewest {done['fewest']}); the device was quiet for {share} of the time"
             f" (probe level {level}); finished ones are kept: run again when less else runs there, or give the plan more max_seconds"
         )
 

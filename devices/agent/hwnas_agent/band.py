@@ -26,14 +26,16 @@ class QuietBand:
 
     def __init__(self, known_us: float | None = None) -> None:
         self._counts: dict[int, int] = {}
+        self._lasted: dict[int, float] = {}
         self._known_us = known_us
         self.probes = 0
         self.level_us = known_us or 0.0
 
-    def add(self, probe_us: float) -> None:
-        """Take one probe time in."""
+    def add(self, probe_us: float, lasted: float = 0.0) -> None:
+        """Take one probe time in; ``lasted`` is the time since the one before, for which it stands."""
         step = int(math.log(max(probe_us, 1e-3)) / _STEP)
         self._counts[step] = self._counts.get(step, 0) + 1
+        self._lasted[step] = self._lasted.get(step, 0.0) + lasted
         self.probes += 1
 
     def quiet(self, probe_us: float) -> bool:
@@ -49,9 +51,14 @@ class QuietBand:
             self.level_us = self._known_us
         return self.level_us
 
-    def moved_from(self, level_us: float) -> bool:
-        """Whether what was quiet at ``level_us`` is not what is quiet now."""
-        return not LOW * self.level_us <= level_us <= HIGH * self.level_us
+    def quiet_share(self) -> float | None:
+        """Share of the time that was quiet at the present level; None before any has passed.
+
+        Of the time, not of the probes: there are more of them while the device is awaited to become quiet.
+        """
+        total = sum(self._lasted.values())
+        quiet = sum(lasted for step, lasted in self._lasted.items() if self.quiet(math.exp((step + 0.5) * _STEP)))
+        return quiet / total if total > 0 else None
 
     def _in_window(self, start: int) -> int:
         return sum(self._counts.get(step, 0) for step in range(start, start + _SPAN + 1))

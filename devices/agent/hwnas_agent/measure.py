@@ -65,9 +65,8 @@ class Session:
         self._restarts: dict[str, int] = {}
         self._failed = 0
         self._visits = 0
-        self._quiet_visits = 0
         self._reference_us: list[float] = []
-        self._settled_ns = self._progress_ns = self._begin_ns
+        self._settled_ns = self._progress_ns = self._probed_ns = self._begin_ns
 
     @property
     def run_queue_seen(self) -> bool:
@@ -77,8 +76,8 @@ class Session:
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
         self._wanted = len(jobs)
-        self._probe: Run = load(self._runtime, probe, self._settings, self._clock).run
-        subject = load(self._runtime, reference, self._settings, self._clock)
+        self._probe: Run = self._needed(probe).run
+        subject = self._needed(reference)
         enabled = gc.isenabled()
         gc.disable()
         try:
@@ -96,13 +95,20 @@ class Session:
             "visits": self._visits,
             "probes": self._band.probes,
             "quiet_level_us": self._band.level_us,
-            "quiet_share": self._share(),
+            "quiet_share": self._band.quiet_share(),
             "reference_us": self._reference_us[:4096],
             "seconds": (self._clock() - self._begin_ns) / 1e9,
         }
 
+    def _needed(self, job: Job) -> Subject:
+        try:
+            return load(self._runtime, job, self._settings, self._clock)
+        except ModelUnusable as problem:
+            raise ModelUnusable(f"{job.id}: {problem}") from None
+
     def _calibrate(self) -> None:
-        end = min(self._clock() + CALIBRATION_NS, self._deadline_ns)
+        self._probed_ns = self._clock()
+        end = min(self._probed_ns + CALIBRATION_NS, self._deadline_ns)
         while self._clock() < end:
             self._probe_us()
         self._band.settle()
@@ -124,6 +130,7 @@ class Session:
 
     def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject) -> list[int]:
         subjects = self._load(jobs)
+        self._probed_ns = self._clock()
         reference.candidates.clear()
         open_ones = subjects
         while open_ones and not self._late():
@@ -152,7 +159,7 @@ class Session:
                 subjects.append(load(self._runtime, job, self._settings, self._clock))
             except ModelUnusable as problem:
                 self._failed += 1
-                self._emit({"type": "failed", "id": job.id, "reason": str(problem)[:600]})
+                self._emit({"type": "failed", "id": job.id, "reason": str(problem)})
         return subjects
 
     def _visit(self, subject: Subject) -> None:
@@ -160,7 +167,6 @@ class Session:
             subject.run()
         self._visits += 1
         before_us = self._probe_us()
-        self._quiet_visits += self._band.quiet(before_us)
         sample = self._attempt(subject, before_us)
         subject.typical.add(sample.run_ns)
         if not self._take(subject, sample) and self._wait_for_quiet(subject, sample.after_us):
@@ -194,8 +200,10 @@ class Session:
     def _probe_us(self) -> float:
         begin = self._clock()
         self._probe()
-        self._last_us = (self._clock() - begin) / 1e3
-        self._band.add(self._last_us)
+        end = self._clock()
+        self._last_us = (end - begin) / 1e3
+        self._band.add(self._last_us, end - self._probed_ns)
+        self._probed_ns = end
         return self._last_us
 
     def _enough(self, subject: Subject) -> bool:
@@ -247,12 +255,9 @@ class Session:
                     "finished": len(self._finished),
                     "accepted": accepted,
                     "wanted": (self._wanted - self._failed) * self._settings.min_repeats,
-                    "quiet_share": self._share(),
+                    "quiet_share": self._band.quiet_share(),
                 }
             )
-
-    def _share(self) -> float | None:
-        return self._quiet_visits / self._visits if self._visits else None
 
     def _late(self) -> bool:
         return self._clock() >= self._deadline_ns

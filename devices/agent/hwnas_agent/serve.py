@@ -47,9 +47,9 @@ class Agent:
 
     def serve(self) -> int:
         """Answer the host until it leaves; the exit code."""
-        self._write(self._encoder.opening())
-        threading.Thread(target=self._listen, name="listen", daemon=True).start()
         try:
+            self._write(self._encoder.opening())
+            threading.Thread(target=self._listen, name="listen", daemon=True).start()
             for message in iter(self._inbox.get, None):
                 self._answer(message)
         except HostGone:

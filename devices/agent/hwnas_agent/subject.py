@@ -110,5 +110,6 @@ def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.per
     except (ModelUnusable, RuntimeUnusable):
         raise
     except Exception as problem:  # noqa: BLE001 - runtimes raise classes of their own, which the agent cannot name
-        raise ModelUnusable(printable(f"{type(problem).__name__}: {problem}")) from None
+        words = str(problem).replace(job.path, "the file")
+        raise ModelUnusable(printable(f"{type(problem).__name__}: {words}", 600)) from None
     return Subject(job, run, loaded - start, first - loaded, own)

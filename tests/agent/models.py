@@ -1,0 +1,108 @@
+"""Small model files for tests of the agent and the profiler, and a device that exists only in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def onnx_convolution(path: Path, *, channels: int = 4, size: int = 6, ir_version: int = 8, opset: int = 17) -> Path:
+    """``(1, C, S, S) float32``: one 3x3 convolution and a ReLU."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.random.default_rng(0).standard_normal((channels, channels, 3, 3)).astype(np.float32)
+    shape = [1, channels, size, size]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]), helper.make_node("Relu", ["c"], ["y"])],
+        "convolution",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = ir_version
+    onnx.save(model, path)
+    return path
+
+
+def onnx_identity(path: Path, *, element: int, shape: list[int | str]) -> Path:
+    """One Identity of any element type (an ``onnx.TensorProto`` constant) and shape."""
+    import onnx
+    from onnx import helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info("y", element, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+def tflite_relu(path: Path, *, side: int = 16, int8: bool = False) -> Path:
+    """``(1, S, S, 4)`` float32 or int8: one RELU."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs = [], [0], [1]
+    for name in ("x", "y"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name, [1, side, side, 4], 0
+        tensor.type = schema.TensorType.INT8 if int8 else schema.TensorType.FLOAT32
+        if int8:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [0.1], [0]
+        graph.tensors.append(tensor)
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
+    graph.operators = [operator]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
+    code.version = 2 if int8 else 1
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+class SimulatedDevice:
+    """Time passes only when something runs. ``speed(seconds)`` is the factor by which everything is slower at that time.
+
+    Its model files are their own duration: the path ``"120"`` runs for 120 us on the quiet device.
+    """
+
+    def __init__(self, speed: Callable[[float], float] = lambda _: 1.0, *, noise: float = 0.003, seed: int = 0) -> None:
+        self.now_ns = 0
+        self.slept_s: list[float] = []
+        self._speed = speed
+        self._noise = noise
+        self._rng = np.random.default_rng(seed)
+
+    def clock(self) -> int:
+        """Nanoseconds; reading the clock takes some."""
+        self.now_ns += 30
+        return self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept_s.append(seconds)
+        self.now_ns += int(seconds * 1e9)
+
+    def load(self, path: str, threads: int, seed: int) -> Callable[[], object]:
+        """A `hwnas_agent.runtimes.Runtime.load`; a path that is no number does not load."""
+        base_ns = float(path) * 1e3
+
+        def run() -> None:
+            jitter = 1 + self._noise * abs(float(self._rng.standard_normal()))
+            self.now_ns += int(base_ns * self._speed(self.now_ns / 1e9) * jitter)
+
+        return run

@@ -1,0 +1,199 @@
+"""What the host makes of an agent's words, with a channel that says what a script tells it to."""
+
+import pytest
+from hwnas_agent import wire
+
+from hwnas.core.device import MeasurePlan
+from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
+from hwnas.profiler.fake import ScriptedChannel
+from hwnas.profiler.session import Job, run_session, stale
+
+PLAN = MeasurePlan(min_repeats=3, max_seconds=5.0)
+HELLO = {
+    "type": "hello",
+    "agent": "0.1.0",
+    "python": "3.11.0",
+    "system": "linux",
+    "arch": "x86_64",
+    "libc": None,
+    "cores": [0, 1],
+    "runtimes": {"onnxruntime": {"version": "1.20.0", "reason": None, "max_ir": 10, "max_opset": 21}},
+    "facts": {"governor": {"value": None, "reason": "not there"}, "cpu": {"value": "a cpu", "reason": None}},
+}
+READY = {"type": "ready", "runtime_version": "1.20.0", "provider": "CPUExecutionProvider", "cores": [1], "run_queue_seen": True}
+DONE = {
+    "type": "done",
+    "results": 2,
+    "short": 0,
+    "fewest": 0,
+    "visits": 9,
+    "probes": 30,
+    "quiet_level_us": 120.0,
+    "quiet_share": 0.5,
+    "reference_us": [400.0, 404.0],
+    "seconds": 1.5,
+}
+
+
+def result(key, **changes):
+    message = {
+        "type": "result",
+        "id": key,
+        "quiet_ms": [0.1, 0.2, 0.3],
+        "typical_ms": [0.1, 0.4],
+        "rejected": 2,
+        "load_ms": 1.5,
+        "first_ms": 0.9,
+        "runs_per_sample": 2,
+        "quiet_level_us": 120.0,
+        "chunk": 0,
+    }
+    return {**message, **changes}
+
+
+def run(tmp_path, *script, jobs=("a", "b"), plan=PLAN, hello=HELLO, **options):
+    """A session over ``script``; the summary, what was measured in order, and the channel."""
+    for message in script:
+        if not isinstance(message, Exception):
+            wire.check(message, wire.FROM_AGENT)
+    channel = ScriptedChannel([hello, *script])
+    measured = []
+    path = tmp_path / "m.onnx"
+    options.setdefault("on_measured", lambda key, regimes: measured.append((key, regimes)))
+    run.measured, run.channel = measured, channel
+    summary = run_session(
+        channel, [Job(key, path) for key in jobs], plan, runtime="onnxruntime", probe=path, reference=path, quiet_level_us=118.0, **options
+    )
+    return summary, measured, channel
+
+
+def test_results_are_handed_on_as_they_come(tmp_path):
+    summary, measured, _ = run(tmp_path, READY, result("b"), result("a"), DONE)
+    assert [key for key, _ in measured] == ["b", "a"]
+    quiet, typical = measured[0][1]["quiet"], measured[0][1]["typical"]
+    assert quiet.samples_ms == (0.1, 0.2, 0.3)
+    assert (quiet.rejected, quiet.load_ms, quiet.first_ms) == (2, 1.5, 0.9)
+    assert quiet.peak_memory_bytes is None
+    assert quiet.facts == {"regime": "quiet", "runtime_version": "1.20.0", "quiet_level_us": 120.0, "runs_per_sample": 2, "chunk": 0}
+    assert typical.samples_ms == (0.1, 0.4)
+    assert (typical.rejected, typical.facts["regime"]) == (0, "typical")
+    assert summary.measured == ("b", "a")
+    assert summary.reference_drift == pytest.approx(0.01)
+    assert summary.device.unknown == {"governor": "not there"}
+    assert summary.device.facts["cpu"] == "a cpu"
+
+
+def test_what_the_agent_is_asked_is_of_the_protocol(tmp_path):
+    _, _, channel = run(tmp_path, READY, result("a"), result("b"), DONE, plan=MeasurePlan(min_repeats=3, affinity=(1,)))
+    assert [m["type"] for m in channel.sent] == ["hello", "begin", "job", "job", "start"]
+    for message in channel.sent:
+        wire.check(message, wire.TO_AGENT)
+    assert channel.sent[1]["quiet_level_us"] == 118.0
+    assert channel.sent[1]["plan"]["affinity"] == [1]
+
+
+def test_a_later_result_replaces_an_earlier_one(tmp_path):
+    summary, measured, _ = run(tmp_path, READY, result("a"), result("b"), result("a", quiet_ms=[0.05] * 3), DONE)
+    assert [key for key, _ in measured] == ["a", "b", "a"]
+    assert summary.measured == ("a", "b")
+
+
+def test_progress_and_heartbeats_may_come_at_any_time(tmp_path):
+    seen = []
+    progress = {"type": "progress", "finished": 1, "accepted": 4, "wanted": 6, "quiet_share": None}
+    script = [{"type": "alive"}, READY, progress, result("a"), {"type": "alive"}, result("b"), DONE]
+    run(tmp_path, *script, on_progress=seen.append)
+    assert (seen[0].finished, seen[0].accepted, seen[0].wanted, seen[0].quiet_share) == (1, 4, 6, None)
+    assert seen[0].elapsed_s >= 0
+    run(tmp_path, *script)
+
+
+def test_one_chunk_has_no_drift(tmp_path):
+    summary, _, _ = run(tmp_path, READY, result("a"), result("b"), {**DONE, "reference_us": [400.0]})
+    assert summary.reference_drift is None
+
+
+def test_too_few_quiet_samples_are_told_with_the_evidence_after_the_finished_ones(tmp_path):
+    with pytest.raises(TooNoisy, match=r"1 of 2 models have fewer than 3 quiet samples after 2 s \(fewest 1\).*quiet for 4%.*120\.0 us"):
+        run(tmp_path, READY, result("a"), {**DONE, "results": 1, "short": 1, "fewest": 1, "quiet_share": 0.04, "seconds": 1.9})
+    assert [key for key, _ in run.measured] == ["a"]
+    with pytest.raises(TooNoisy, match=r"quiet for none.*probe level unknown"):
+        run(tmp_path, READY, {**DONE, "short": 2, "quiet_share": None, "quiet_level_us": None})
+
+
+def test_a_model_that_does_not_run_is_told_after_the_others(tmp_path):
+    with pytest.raises(DeviceError, match="1 of 2 models do not run on the device, first a: no such op"):
+        run(tmp_path, READY, {"type": "failed", "id": "a", "reason": "no such\x1bop"}, result("b"), DONE)
+    assert [key for key, _ in run.measured] == ["b"]
+
+
+def test_an_agent_that_ends_or_falls_silent_keeps_what_was_measured(tmp_path, monkeypatch):
+    with pytest.raises(DeviceLost, match="gone; 1 of 2 models were measured and are kept"):
+        run(tmp_path, READY, result("a"), DeviceLost("gone"))
+    monkeypatch.setattr(wire, "SILENCE_S", -1.0)
+    with pytest.raises(AgentTimeout, match="1 of 2 models were measured and are kept"):
+        run(tmp_path, READY, result("a"))
+    assert [key for key, _ in run.measured] == ["a"]
+
+
+def test_a_session_has_a_deadline_even_when_the_agent_talks_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("hwnas.profiler.session.GRACE_S", 0.0)
+    talk = [{"type": "progress", "finished": 0, "accepted": 0, "wanted": 6, "quiet_share": 0.0}] * 100_000
+    with pytest.raises(AgentTimeout, match="did not finish within 0 s"):
+        run(tmp_path, READY, *talk, plan=MeasurePlan(min_repeats=3, max_seconds=0.01))
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ([READY, result("c")], "'c', which it was never asked for"),
+        ([READY, {"type": "failed", "id": "c\x1b[31m", "reason": ""}], "never asked for"),
+        ([result("a")], "before it is ready"),
+        ([DONE], "done before it is ready"),
+        ([READY, READY], "twice"),
+        ([READY, HELLO], "'hello' in the middle"),
+        ([READY, result("a", quiet_ms=[0.1])], "1 of 3 samples"),
+        ([READY, result("a", typical_ms=[])], "3 of 3 samples"),
+        ([READY, *[result("a")] * 4], "again and again"),
+        ([READY, result("a"), DONE], "1 of 2 models measured"),
+    ],
+)
+def test_words_out_of_place_are_a_protocol_error(tmp_path, script, words):
+    with pytest.raises(ProtocolError, match=words):
+        run(tmp_path, *script)
+
+
+def test_a_refusal_has_the_agents_reason(tmp_path):
+    with pytest.raises(DeviceError, match="the agent refuses: too few cores; 0 of 2"):
+        run(tmp_path, {"type": "refused", "reason": "too few cores"})
+    with pytest.raises(DeviceError, match="the agent refuses: no"):
+        run(tmp_path, hello={"type": "refused", "reason": "no"})
+    with pytest.raises(ProtocolError, match="answers hello with 'done'"):
+        run(tmp_path, hello=DONE)
+
+
+def test_a_runtime_that_the_device_does_not_have_is_told_before_anything_is_sent(tmp_path):
+    absent = {"version": None, "reason": "does not import", "max_ir": None, "max_opset": None}
+    with pytest.raises(DeviceError, match="'onnxruntime' is not usable on this device: does not import"):
+        run(tmp_path, hello={**HELLO, "runtimes": {"onnxruntime": absent}})
+    assert [m["type"] for m in run.channel.sent] == ["hello"]
+    with pytest.raises(DeviceError, match="does not know it"):
+        run(tmp_path, hello={**HELLO, "runtimes": {}})
+
+
+def test_two_jobs_cannot_share_an_id(tmp_path):
+    with pytest.raises(ConfigError, match="same id"):
+        run(tmp_path, jobs=("a", "a"))
+
+
+def test_measurements_of_another_speed_are_found():
+    assert stale({"a": 100.0, "b": 104.0, "c": 120.0, "d": 80.0}, 101.0) == ("c", "d")
+
+
+def test_a_scripted_channel_is_a_channel(tmp_path):
+    (tmp_path / "a").write_text("x")
+    with ScriptedChannel([]) as channel:
+        assert channel.push(tmp_path / "a", "b") == str(tmp_path / "a")
+        channel.pull(str(tmp_path / "a"), tmp_path / "c")
+    assert channel.closed
+    assert (tmp_path / "c").read_text() == "x"

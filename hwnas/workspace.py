@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import ConfigDict
 
@@ -15,8 +15,10 @@ from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, parse, read_toml
+from hwnas.data import Limits
 from hwnas.space.family import SpaceOptions
 from hwnas.store.stages import Store
+from hwnas.supernet.recipe import TrainConfig
 
 CONFIG = "hwnas.toml"
 
@@ -28,10 +30,14 @@ def _at_least(name: str, value: float, least: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """``[data]``: a built-in name, a folder of class folders, or an ``.npz``; ``seed`` splits a folder without parts."""
+    """``[data]``: a built-in name, a folder of class folders, or an ``.npz``; ``seed`` splits a folder without parts.
+
+    ``limits`` bounds how many images each part gives.
+    """
 
     source: str
     seed: int = 0
+    limits: Limits = field(default_factory=Limits)
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -93,12 +99,12 @@ class SearchConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """``hwnas.toml``. ``train`` is checked by the supernet's own configuration, which needs torch."""
+    """``hwnas.toml``."""
 
     data: DataConfig
     space: SpaceConfig
     seed: int = 0
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     accuracy: AccuracyConfig = field(default_factory=AccuracyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import tomllib
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from hwnas.core.errors import ConfigError, HwnasError
 from hwnas.core.registry import suggest
 
 T = TypeVar("T")
+
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """Set as ``__pydantic_config__`` on every dataclass that is read from a file."""
@@ -74,7 +77,9 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = ConfigError) -> T:
-    """``value`` (parsed TOML or JSON) as ``cls``, strictly: unknown keys and wrong types raise ``error`` in a line that starts with ``where``.
+    """``value`` (parsed TOML or JSON) as ``cls``, strictly.
+
+    Unknown keys and wrong types raise ``error``, in one line that begins with ``where``.
 
     ``cls`` is a dataclass with ``__pydantic_config__ = STRICT``; lists become tuples where it says so.
     """
@@ -117,10 +122,12 @@ def _no_constants(name: str) -> Any:
 
 
 def _explain(problem: ValidationError, cls: Any) -> str:
-    first = problem.errors(include_url=False)[0]
+    errors = problem.errors(include_url=False)
+    # a misspelt key is also a missing one: the misspelling is what helps
+    first = next((e for e in errors if e["type"] in _UNKNOWN_KEY), errors[0])
     parts = [str(part) for part in first["loc"]]
     at = ".".join(parts) or "the whole"
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+    if first["type"] in _UNKNOWN_KEY:
         return f"unknown key '{at}'; {suggest(parts[-1], _keys_at(cls, parts[:-1]))}"
     if first["type"] == "missing" or first["type"] == "missing_argument":
         return f"key '{at}' is missing"
@@ -133,11 +140,10 @@ def _explain(problem: ValidationError, cls: Any) -> str:
 
 def _keys_at(cls: Any, parts: list[str]) -> list[str]:
     """Names of the fields of the dataclass that the path leads to; empty where it leads elsewhere."""
-    import typing
-
     for part in parts:
         hints = typing.get_type_hints(cls) if dataclasses.is_dataclass(cls) else {}
-        cls = hints.get(part)
+        hint = hints.get(part)
+        cls = next((arg for arg in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(arg)), None)
     if not dataclasses.is_dataclass(cls):
         return []
     return [f.name for f in dataclasses.fields(cls)]

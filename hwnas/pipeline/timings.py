@@ -1,7 +1,7 @@
 """Every timing that a decision uses goes through here, and into a journal first.
 
-Resuming, reusing and replaying are the same thing: a model whose timing is in the journal is not measured again. A replay reads the journals of
-an earlier run in place of the device, and the run gives the same result.
+Resuming, reusing and replaying are the same thing: a model whose timing is in the journal is not measured again. A replay reads the
+journal of an earlier run in place of the device, and the run gives the same result.
 """
 
 from __future__ import annotations

@@ -59,6 +59,10 @@ class SpaceFamily(Protocol):
         """Input height and width of an architecture, in pixels."""
         ...
 
+    def describe(self, space: SearchSpace, arch: Architecture) -> str:
+        """An architecture in a few words, for tables."""
+        ...
+
     def extremes(self, space: SearchSpace) -> tuple[Architecture, Architecture]:
         """The smallest and the largest architecture."""
         ...

@@ -127,6 +127,15 @@ class MobileNetV3:
         """Input height and width in pixels."""
         return int(space.choices[0].options[arch.indices[0]])
 
+    def describe(self, space: SearchSpace, arch: Architecture) -> str:
+        """Resolution, and for every stage its blocks as kernel x expand: ``32 px, 3x4 7x6, 5x3 3x3``."""
+        values = space.values(arch.indices)
+        stages = [
+            " ".join(f"{values[f's{s}.b{b}.kernel']}x{values[f's{s}.b{b}.expand']}" for b in range(int(values[f"s{s}.depth"])))
+            for s in range(len(plan_of(space).stages))
+        ]
+        return f"{values['resolution']} px, {', '.join(stages)}"
+
     def extremes(self, space: SearchSpace) -> tuple[Architecture, Architecture]:
         """All choices at their first option, and all at their last: options ascend."""
         return space.architecture([0] * len(space.choices)), space.architecture([int(n) - 1 for n in space.n_options])

@@ -14,6 +14,18 @@ def sample(space: SearchSpace, n: int, rng: np.random.Generator) -> Codes:
     return space.canonical(draws)
 
 
+def sample_spread(space: SearchSpace, n: int, rng: np.random.Generator) -> Codes:
+    """``n`` architectures that spread over sizes, ``(n, n_choices) int16``, canonical: each leans to small or to large options.
+
+    Uniform choices crowd in the middle of the sizes, like every sum of independent draws. Here a lean ``t`` is drawn for each row,
+    and options (which ascend) from a beta distribution with mean ``t``.
+    """
+    lean = rng.uniform(0.08, 0.92, size=(n, 1))
+    position = rng.beta(2 * lean, 2 * (1 - lean), size=(n, len(space.choices)))
+    draws = np.minimum((position * space.n_options).astype(np.int16), space.n_options - 1)
+    return space.canonical(draws.astype(np.int16))
+
+
 def mutate(space: SearchSpace, codes: Codes, rng: np.random.Generator, *, rate: float) -> Codes:
     """Each active choice changes to another option with probability ``rate``, and at least one per row does.
 

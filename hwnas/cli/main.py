@@ -1,0 +1,74 @@
+"""The entry point: parses, runs, and turns errors into one line and a documented exit code (`hwnas.core.errors`)."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+import typer.exceptions
+from rich.markup import escape
+
+from hwnas import __version__
+from hwnas.cli import devices, init, spaces, tables, work
+from hwnas.cli.console import err
+from hwnas.core.errors import HwnasError
+
+EPILOG = (
+    "Exit codes: 0 ok, 2 usage or configuration, 3 device unavailable or too noisy, 4 budget missed, "
+    "5 verification failed, 6 infeasible budget, 7 regression, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="hwnas",
+    help="Profile your devices, search a once-trained supernet per latency budget, export files that were verified on the device.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(spaces.app, name="spaces")
+app.add_typer(devices.app, name="devices")
+app.add_typer(tables.app, name="table")
+app.command()(init.init)
+app.command()(work.run)
+app.command()(work.profile)
+app.command()(work.train)
+app.command()(work.search)
+app.command()(work.export)
+app.command()(work.verify)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"hwnas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit.")) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Run one command; returns the exit code and never raises for a user's mistake."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except HwnasError as problem:
+        err.print(f"[red]error:[/] {escape(str(problem))}", soft_wrap=True)
+        return problem.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted()
+    except typer.exceptions.TyperException as problem:
+        err.print(f"[red]error:[/] {escape(problem.format_message())}", soft_wrap=True)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    err.print("interrupted; what was finished is kept, run the same command again to go on")
+    return 130

@@ -1,0 +1,96 @@
+"""``hwnas table``: look at measured tables, accept one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwnas.cli.console import out, show_facts, show_json, show_table
+from hwnas.cli.options import Folder, Json, open_workspace
+from hwnas.core.errors import TableError
+from hwnas.core.registry import suggest
+from hwnas.core.serial import plain
+from hwnas.latency.table import LatencyTable
+from hwnas.latency.tablefile import read_table, write_table
+from hwnas.workspace import Workspace
+
+app = typer.Typer(help="Latency tables: show one, accept a measured one.", no_args_is_help=True)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="A device of the workspace, or the file of a table.")],
+    runtime: Annotated[str | None, typer.Option(help="Only tables of this runtime.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the slowest blocks to list.")] = 20,
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Show what a table holds: where it was measured, how quiet the device was, its slowest blocks."""
+    tables = [(path, read_table(path)) for path in _paths(folder, name, runtime)]
+    if json:
+        show_json([_facts(path, table) | {"blocks": {k: m.quantile_ms("p50") for k, m in table.entries.items()}} for path, table in tables])
+        return
+    for path, table in tables:
+        show_facts(_facts(path, table))
+        slowest = sorted(table.entries.items(), key=lambda item: -item[1].quantile_ms("p50"))[:top]
+        rows = []
+        for key, m in slowest:
+            low, high = m.interval_ms("p50")
+            rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", f"{1e3 * low:.1f} to {1e3 * high:.1f}", len(m.samples_ms), m.rejected))
+        show_table(
+            ("block", "p50 us", "95 % interval", "samples", "rejected"), rows, title=f"slowest {len(rows)} of {len(table.entries)} blocks"
+        )
+
+
+@app.command("accept")
+def accept(
+    device: Annotated[str, typer.Argument(help="A device of the workspace.")],
+    runtime: Annotated[str | None, typer.Option(help="Only tables of this runtime.")] = None,
+    folder: Folder = Path(),
+) -> None:
+    """Promote the latest measured tables of a device to latency_tables/, where git diff shows what changed."""
+    workspace = open_workspace(folder)
+    workspace.device(device)
+    tables = [read_table(path) for path in _below(workspace.store.tables, device, runtime)]
+    if not tables:
+        raise TableError(f"{workspace.store.tables / device}: nothing measured yet; run 'hwnas profile {device}'")
+    for table in tables:
+        out.print(f"accepted {write_table(table, workspace.accepted_tables).relative_to(workspace.root)}", soft_wrap=True)
+
+
+def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
+    if name.endswith(".json"):
+        return [Path(name)]
+    workspace = open_workspace(folder)
+    found = _below(workspace.accepted_tables, name, runtime) or _below(workspace.store.tables, name, runtime)
+    if not found:
+        raise TableError(f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace)}")
+    return found
+
+
+def _below(root: Path, device: str, runtime: str | None) -> list[Path]:
+    return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.startswith(f"{runtime}-"))
+
+
+def _known(workspace: Workspace) -> str:
+    names = {
+        path.name
+        for root in (workspace.accepted_tables, workspace.store.tables)
+        if root.is_dir()
+        for path in root.iterdir()
+        if path.is_dir()
+    }
+    return suggest("", names) if names else "run 'hwnas profile DEVICE' to measure one"
+
+
+def _facts(path: Path, table: LatencyTable) -> dict[str, object]:
+    context = dict(table.context.items())
+    return {
+        "file": str(path),
+        **context,
+        "blocks measured": len(table.entries),
+        "networks measured": len(table.networks),
+        **plain(table.facts),
+    }

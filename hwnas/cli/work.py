@@ -1,0 +1,220 @@
+"""The commands that do the work: run, and each of its steps alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwnas.cli.console import Terminal, out, show_json, show_table
+from hwnas.cli.options import Folder, Json, Quiet, open_workspace
+
+if TYPE_CHECKING:
+    from hwnas.pipeline.context import Context
+
+
+def _context(folder: Path, *, quiet: bool, replay: Path | None = None) -> Context:
+    from hwnas.pipeline.context import Context
+    from hwnas.pipeline.timings import Recording
+
+    return Context(open_workspace(folder), Terminal(quiet=quiet), Recording.read(replay) if replay else None)
+
+
+def run(
+    folder: Folder = Path(),
+    replay: Annotated[Path | None, typer.Option(help="The journal.jsonl of an earlier run: its timings take the device's place.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Profile, train, search, export and verify everything that the recipes ask for."""
+    from hwnas.pipeline.run import run as run_pipeline
+
+    ctx = _context(folder, quiet=quiet, replay=replay)
+    with ctx.store.lock():
+        result = run_pipeline(ctx)
+    if json:
+        show_json(result.document())
+    else:
+        _show_rows(result.rows)
+        out.print(f"{result.folder}: artifacts, manifests, journal; {result.seconds:.0f} s", soft_wrap=True)
+    result.require_ok()
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("target", "budget", "subnet", "val %", "test %", "predicted ms", "measured ms", "typical ms", "kB", "int8", "verdict")
+    shown = []
+    for r in rows:
+        low, high = r["measured_ci_ms"]
+        shown.append(
+            (
+                f"{r['device']}/{r['runtime']} {r['precision']}",
+                f"{r['budget_ms']:.4f} ms ({r['budget']})",
+                r["arch"][:8],
+                f"{100 * r['accuracy_val']:.1f}",
+                f"{100 * r['accuracy_test']:.1f}",
+                f"{r['predicted_ms']:.4f} (≤ {r['predicted_hi_ms']:.4f})",
+                f"{r['measured_ms']:.4f} ± {(high - low) / 2:.4f}",
+                f"{r['measured_typical_ms']:.4f}",
+                f"{r['size_bytes'] / 1000:.0f}",
+                _int8_cell(r["int8"]),
+                r["verdict"],
+            )
+        )
+    show_table(columns, shown)
+    for r in rows:
+        if r["int8"] and not r["int8"]["ships"]:
+            out.print(f"{r['runtime']} {r['budget']}: int8 is left out: {'; '.join(r['int8']['reasons'])}", soft_wrap=True, style="dim")
+
+
+def _int8_cell(companion: Mapping[str, Any] | None) -> str:
+    if companion is None:
+        return "-"
+    return f"{100 * companion['accuracy_test']:.1f} % {companion['measured_ms']:.4f} ms" if companion["ships"] else "left out"
+
+
+def profile(
+    device: Annotated[str, typer.Argument(help="A device of the workspace.")],
+    runtime: Annotated[str | None, typer.Option(help="Only this runtime; all that the recipes use unless given.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only this precision.")] = None,
+    folder: Folder = Path(),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the blocks of the space and some whole networks on a device: a latency table each runtime, into runs/."""
+    from hwnas.pipeline.profiling import profiled, targets_for
+
+    ctx = _context(folder, quiet=quiet)
+    targets = targets_for(ctx, device, runtime=runtime, precision=precision)
+    with ctx.store.lock():
+        profiles = [profiled(ctx, target) for target in targets]
+    rows = [p.summary(ctx) for p in profiles]
+    if json:
+        show_json(rows)
+        return
+    columns = ("target", "blocks", "networks", "smallest ms", "largest ms", "residual %", "quiet %", "table")
+    shown = []
+    for r in rows:
+        share = "-" if r["quiet_share"] is None else f"{100 * r['quiet_share']:.0f}"
+        figures = (f"{r['smallest_ms']:.4f}", f"{r['largest_ms']:.4f}", f"{100 * r['residual_std']:.1f}", share)
+        shown.append((r["target"], r["blocks"], r["networks"], *figures, r["table"]))
+    show_table(columns, shown)
+    out.print(f"'hwnas table accept {device}' promotes them to latency_tables/", soft_wrap=True)
+
+
+def train(folder: Folder = Path(), json: Json = False, quiet: Quiet = False) -> None:
+    """Train the supernet once, or go on with a training that was interrupted, and fit the accuracy predictor."""
+    from hwnas.pipeline.accuracy import Trained, accuracy_model
+    from hwnas.space.family import family_of
+
+    ctx = _context(folder, quiet=quiet)
+    with ctx.store.lock():
+        trained = Trained.load(ctx)
+        accuracy_model(ctx, trained)
+        figures = {
+            f"{name}_accuracy_val": trained.accuracy(arch)
+            for name, arch in zip(("smallest", "largest"), family_of(ctx.space).extremes(ctx.space), strict=True)
+        }
+    if json:
+        show_json({"supernet": str(trained.checkpoint), "space": ctx.space.name, **figures})
+    else:
+        out.print(f"supernet of {ctx.space.name}: {trained.checkpoint}", soft_wrap=True)
+        out.print(
+            ", ".join(f"{name.split('_')[0]} subnet {100 * value:.1f} %" for name, value in figures.items()) + " on the validation part"
+        )
+
+
+def search(
+    device: Annotated[str, typer.Option(help="A device of the workspace.")],
+    runtime: Annotated[str, typer.Option(help="A runtime of the device.")],
+    budget: Annotated[list[str], typer.Option(help="A latency budget with its unit, as 2.5ms or 60%; may be given several times.")],
+    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
+    statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
+    strategy: Annotated[str | None, typer.Option(help="As in hwnas.toml unless given.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Find the most accurate subnet under each budget with the stored predictors; needs neither torch nor the device."""
+    from hwnas.pipeline.searching import Question, answer
+
+    workspace = open_workspace(folder)
+    workspace.device(device)
+    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials))
+    if json:
+        show_json(found)
+        return
+    columns = ("budget", "subnet", "accuracy %", "predicted ms", "at most ms", "choices")
+    rows = []
+    for r in found["budgets"]:
+        name = f"{r['budget_ms']:.4f} ms ({r['budget']})"
+        rows.append(
+            (
+                name,
+                r["arch"],
+                f"{100 * r['accuracy']:.1f} ± {100 * r['accuracy_std']:.1f}",
+                f"{r['predicted_ms']:.4f}",
+                f"{r['predicted_hi_ms']:.4f}",
+                r["summary"],
+            )
+        )
+    show_table(columns, rows)
+    out.print(f"{found['evaluated']:,} architectures looked at; the whole front: {found['front_file']}", soft_wrap=True)
+
+
+def export(
+    arch: Annotated[
+        str,
+        typer.Argument(help="Id of a subnet that a run or search found (a prefix does), 'smallest', 'largest', or JSON of its choices."),
+    ],
+    to: Annotated[Path, typer.Option("--out", help="Folder for the files; it is made.")] = Path("exported"),
+    runtime: Annotated[list[str] | None, typer.Option(help="onnxruntime, litert; both unless given.")] = None,
+    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Also quantised files, calibrated on training images.")] = True,
+    folder: Folder = Path(),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one subnet as model.onnx and model.tflite with labels, preprocessing and manifest."""
+    from hwnas.pipeline.exporting import export_subnet
+
+    ctx = _context(folder, quiet=quiet)
+    with ctx.store.lock():
+        written = export_subnet(ctx, arch, to, runtimes=tuple(runtime or ("onnxruntime", "litert")), int8=int8)
+    if json:
+        show_json(written)
+        return
+    rows = [
+        (f["path"], f["precision"], f"{f['size_bytes'] / 1000:.0f}", f"{100 * f['accuracy_val']:.1f}", f"{f['parity_max_abs']:.2g}")
+        for f in written["files"]
+    ]
+    show_table(("file", "precision", "kB", "val %", "max abs difference"), rows)
+
+
+def verify(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.json, or the folder that holds it.")],
+    timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Time the file on its device again.")] = True,
+    folder: Folder = Path(),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check exported files: every byte, their accuracy on the test part, and their latency on the device against the budget."""
+    from hwnas.pipeline.verifying import verify_files
+
+    ctx = _context(folder, quiet=quiet)
+    with ctx.store.lock():
+        checked = verify_files(ctx, manifest, timing=timing)
+    if json:
+        show_json(checked)
+    else:
+        show_table(
+            ("check", "result"), [(name.replace("_", " "), value) for name, value in checked.items() if not isinstance(value, (dict, list))]
+        )
+    if checked["verdict"] == "over budget":
+        from hwnas.core.errors import BudgetMissed
+
+        low, high = checked["measured_ci_ms"]
+        raise BudgetMissed(
+            f"{manifest}: measured {checked['measured_ms']:.4f} ms ({low:.4f} to {high:.4f}), over the budget of "
+            f"{checked['budget_ms']:.4f} ms (predicted {checked['predicted_ms']})"
+        )

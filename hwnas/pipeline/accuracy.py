@@ -1,0 +1,143 @@
+"""Stages: train the supernet once, evaluate some of its subnets, fit the accuracy predictor.
+
+Every evaluation is journalled and never repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
+from hwnas.core.arch import Architecture, Codes
+from hwnas.core.serial import plain
+from hwnas.data import Preprocessing
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.searching import ACCURACY, publish_space
+from hwnas.space.family import family_of
+from hwnas.space.moves import sample_spread, unique
+from hwnas.store.journal import Journal
+from hwnas.store.stages import Stage
+from hwnas.supernet.accuracy import Subnets
+from hwnas.supernet.checkpoint import Checkpoints, read_weights, write_weights
+from hwnas.supernet.family import Supernet, supernet_family
+from hwnas.supernet.predictor import RidgeAccuracy, save_accuracy
+from hwnas.supernet.train import Progress, sandwich, train
+
+TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
+EVALUATE_CODE = ("hwnas.supernet.accuracy",)
+WEIGHTS = "supernet.safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained supernet of a workspace; what is asked of its subnets is answered once and kept."""
+
+    ctx: Context
+    stage: Stage
+    evaluations: Journal
+    known: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, ctx: Context) -> Trained:
+        """Train, go on with an interrupted training, or reuse a finished one."""
+        stage = _train_stage(ctx)
+        if stage.done:
+            ctx.reporter.reused(f"train {ctx.space.name}")
+        else:
+            _train(ctx, stage)
+        inputs = [stage.key, ctx.config.accuracy.recalibration_images, ctx.config.train.threads]
+        folder = ctx.store.stage("evaluate", inputs, code=EVALUATE_CODE, glue=__name__).folder
+        journal = Journal(folder / "evaluations.jsonl")
+        return cls(ctx, stage, journal, {record["arch"]: record["accuracy_val"] for record in journal.records})
+
+    @property
+    def id(self) -> str:
+        """What decides the weights of every exported subnet."""
+        return f"{self.stage.key}-{self.ctx.config.accuracy.recalibration_images}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the supernet's weights."""
+        return self.stage.folder / WEIGHTS
+
+    @cached_property
+    def _subnets(self) -> Subnets:
+        supernet = supernet_family(self.ctx.space).build(self.ctx.space, seed=self.ctx.config.seed)
+        read_weights(self.checkpoint, supernet, _identity(self.ctx))
+        config = self.ctx.config
+        return Subnets(
+            supernet, self.ctx.dataset, recalibration_images=config.accuracy.recalibration_images, torch_threads=config.train.threads
+        )
+
+    def module(self, arch: Architecture) -> nn.Module:
+        """``arch`` as a plain module, recalibrated."""
+        return self._subnets.subnet(arch)
+
+    def accuracy(self, arch: Architecture) -> float:
+        """Top-1 of a subnet on the validation part, as a share."""
+        if arch.id not in self.known:
+            value = self._subnets.accuracy(arch, part="val")
+            self.evaluations.append({"arch": arch.id, "codes": arch.indices, "accuracy_val": value})
+            self.known[arch.id] = value
+        return self.known[arch.id]
+
+    def preprocessing(self, arch: Architecture) -> Preprocessing:
+        """What turns an image into this subnet's input."""
+        return self.ctx.dataset.preprocessing(family_of(self.ctx.space).resolution(self.ctx.space, arch))
+
+
+def accuracy_model(ctx: Context, trained: Trained) -> RidgeAccuracy:
+    """The accuracy predictor, fitted on a spread of evaluated subnets and stored where ``hwnas search`` finds it."""
+    archs = [ctx.space.architecture(row) for row in subnets_to_evaluate(ctx)]
+    missing = sum(arch.id not in trained.known for arch in archs)
+    if missing:
+        with ctx.reporter.stage("evaluate subnets", len(archs)) as advance:
+            for position, arch in enumerate(archs):
+                trained.accuracy(arch)
+                advance(position + 1, arch.id)
+    else:
+        ctx.reporter.reused("evaluate subnets")
+    codes = np.concatenate([arch.codes for arch in archs])
+    model = RidgeAccuracy(ctx.space).fit(codes, np.array([trained.accuracy(arch) for arch in archs]))
+    options = ctx.workspace.space_options(channels=ctx.dataset.channels, classes=len(ctx.dataset.class_names))
+    publish_space(ctx.store, ctx.space, options)
+    save_accuracy(ctx.store.predictors / ACCURACY, model)
+    return model
+
+
+def subnets_to_evaluate(ctx: Context) -> Codes:
+    """The smallest, the largest, and a seeded sample that spreads over sizes."""
+    smallest, largest = family_of(ctx.space).extremes(ctx.space)
+    wanted = ctx.config.accuracy.subnets
+    drawn = sample_spread(ctx.space, 2 * wanted, np.random.default_rng([ctx.config.seed, 2]))
+    return unique(np.concatenate([smallest.codes, largest.codes, drawn]))[:wanted]
+
+
+def _identity(ctx: Context) -> dict[str, object]:
+    return {"space": ctx.space.id, "data": ctx.dataset.id, "recipe": plain(ctx.config.train), "seed": ctx.config.seed}
+
+
+def _train_stage(ctx: Context) -> Stage:
+    return ctx.store.stage("train", _identity(ctx), code=TRAIN_CODE, glue=__name__)
+
+
+def _train(ctx: Context, stage: Stage) -> None:
+    supernet: Supernet = supernet_family(ctx.space).build(ctx.space, seed=ctx.config.seed)
+    checkpoints = Checkpoints(stage.folder / "checkpoints", _identity(ctx))
+    config = ctx.config.train
+    subnets = sandwich(ctx.space, random_subnets=config.random_subnets, seed=ctx.config.seed)
+    with ctx.reporter.stage(f"train {ctx.space.name}", 100) as advance:
+
+        def progress(at: Progress) -> None:
+            advance(100 * at.share, f"epoch {at.epoch + 1}/{at.epochs}, loss {at.loss:.3f}")
+
+        train(supernet, subnets, ctx.dataset, config, seed=ctx.config.seed, checkpoints=checkpoints, progress=progress)
+    write_weights(stage.folder / WEIGHTS, supernet, _identity(ctx))
+    stage.finish(WEIGHTS)
+    for path in checkpoints.files():
+        path.unlink(missing_ok=True)

@@ -1,0 +1,158 @@
+"""Stage: one chosen subnet as deployable files, with every figure that can be had without the device.
+
+The files hold the weights, the labels and what a user must do to an image before feeding it; they run without hwnas.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hwnas.core.arch import Architecture
+from hwnas.core.errors import VerificationError
+from hwnas.core.result import Artifact
+from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
+from hwnas.data import Preprocessing
+from hwnas.export.exporter import ExportSpec, Images, exporter_for
+from hwnas.export.verify import accuracy, parity, require_parity
+from hwnas.pipeline.accuracy import Trained
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.modelfiles import CODE as EXPORT_CODE
+from hwnas.space.family import family_of
+from hwnas.store.stages import Stage
+from hwnas.workspace import Int8Limits, Recipe
+
+CODE = ("hwnas.export.verify", *EXPORT_CODE)
+FACTS = "facts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """Which files are made of a subnet: the runtime that reads them, their precision, and perhaps an 8-bit companion."""
+
+    runtime: str
+    precision: str = "fp32"
+    int8: Int8Limits | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> FileSpec:
+        """What a recipe asks for."""
+        return cls(recipe.runtime, recipe.precision, recipe.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The files of one subnet for one runtime: ``main``, perhaps ``int8``, and what was found about them."""
+
+    arch: Architecture
+    main: Artifact
+    int8: Artifact | None
+    facts: Mapping[str, Any]
+    preprocessing: Preprocessing
+
+    @property
+    def accuracy_val(self) -> float:
+        """Top-1 of the file itself on the validation part, as a share."""
+        return float(self.facts["accuracy_val"])
+
+    @property
+    def parity_max_abs(self) -> float:
+        """Largest difference from the torch subnet's outputs on fixed inputs."""
+        return float(self.facts["parity"]["max_abs"])
+
+
+def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) -> Built:
+    """Extract, recalibrate, export and compare ``arch``; reused where it is there already. A parity miss raises `VerificationError`."""
+    exporter = exporter_for(wanted.runtime)
+    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, plain(wanted.int8)]
+    stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
+    names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
+    if not stage.done:
+        _build(ctx, trained, arch, wanted, stage, names)
+    facts = json.loads((stage.folder / FACTS).read_text())
+    files = {kind: _artifact(stage.folder / names[kind], facts["files"].get(kind), wanted, arch, kind) for kind in names}
+    main = files["main"]
+    if main is None:
+        raise VerificationError(f"{stage.folder}: {names['main']} is missing; remove the folder and run again")
+    return Built(arch, main, files["int8"], facts, trained.preprocessing(arch))
+
+
+def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architecture, kind: str) -> Artifact | None:
+    if sha256 is None:
+        return None
+    return Artifact(str(path), sha256, wanted.runtime, "int8" if kind == "int8" else wanted.precision, arch.id)
+
+
+def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec, stage: Stage, names: Mapping[str, str]) -> None:
+    exporter = exporter_for(wanted.runtime)
+    module = trained.module(arch)
+    preprocessing = trained.preprocessing(arch)
+    size = family_of(ctx.space).resolution(ctx.space, arch)
+    shape = (ctx.space.input_shape[0], size, size)
+    metadata = file_metadata(ctx, arch, preprocessing)
+
+    def spec(precision: str, calibration: Images | None) -> ExportSpec:
+        return ExportSpec(input_shape=shape, precision=precision, calibration=calibration, metadata=metadata, arch_id=arch.id)
+
+    limits = wanted.int8 or Int8Limits()
+    calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: limits.calibration_images]))
+    main = exporter.export(
+        module, spec(wanted.precision, calibration if wanted.precision == "int8" else None), stage.folder / names["main"]
+    )
+    images = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size)))
+    labels = ctx.dataset.labels("val")
+    with torch.inference_mode():
+        reference = module(torch.from_numpy(images)).numpy()
+    outputs = exporter.run(main, images)[0]
+    figures = parity(reference, outputs)
+    if wanted.precision == "fp32":
+        require_parity(figures, what=f"{wanted.runtime}: subnet {arch.id}")
+    facts: dict[str, Any] = {
+        "files": {"main": main.sha256},
+        "parity": plain(figures),
+        "accuracy_val": _top1(outputs, labels),
+        "accuracy_val_torch": _top1(reference, labels),
+    }
+    if wanted.int8 is not None and wanted.precision != "int8":
+        small = exporter.export(module, spec("int8", calibration), stage.folder / names["int8"])
+        quantised = exporter.run(small, images)[0]
+        facts["files"]["int8"] = small.sha256
+        facts["int8"] = {"parity": plain(parity(outputs, quantised)), "accuracy_val": _top1(quantised, labels)}
+    facts["size_bytes"] = {kind: (stage.folder / names[kind]).stat().st_size for kind in facts["files"]}
+    write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
+    stage.finish(FACTS, *(names[kind] for kind in facts["files"]))
+
+
+def _top1(logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
+    return float((np.argmax(logits, axis=1) == labels).mean())
+
+
+def accuracy_on_test(ctx: Context, built: Built, artifact: Artifact) -> float:
+    """Top-1 of the file itself on the test part, which is read here and nowhere else."""
+    known = Path(artifact.path).with_suffix(".test.json")
+    if known.is_file():
+        record = read_json(known)
+        if record.get("sha256") == artifact.sha256 and record.get("dataset") == ctx.dataset.id:
+            return float(record["accuracy_test"])
+    size = family_of(ctx.space).resolution(ctx.space, built.arch)
+    images = built.preprocessing.normalise(np.asarray(ctx.dataset.images("test", size)))
+    value = accuracy(exporter_for(artifact.runtime), artifact, images, ctx.dataset.labels("test"))
+    write_atomic(known, canonical_json({"sha256": artifact.sha256, "dataset": ctx.dataset.id, "accuracy_test": value}) + "\n")
+    return value
+
+
+def file_metadata(ctx: Context, arch: Architecture, preprocessing: Preprocessing) -> dict[str, str]:
+    """What travels inside a file: labels, preprocessing, architecture; nothing that differs from run to run."""
+    return {
+        "hwnas.architecture": canonical_json(ctx.space.values(arch.indices)),
+        "hwnas.architecture_id": arch.id,
+        "hwnas.labels": canonical_json(ctx.dataset.class_names),
+        "hwnas.preprocessing": canonical_json(preprocessing),
+        "hwnas.space": ctx.space.name,
+    }

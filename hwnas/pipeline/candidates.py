@@ -1,0 +1,87 @@
+"""Stage: which trained to try for each goal: predictors choose a few, the supernet itself says how accurate those are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwnas.core.arch import Architecture
+from hwnas.core.predict import LatencyModel, Predictor
+from hwnas.pipeline.accuracy import Trained
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.goals import Goal
+from hwnas.search.front import Front, Scored, find_front
+
+RETRIES = 5
+SPACING = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A subnet to try: what was predicted of it, and its accuracy on the validation part as part of the supernet (shares)."""
+
+    arch: Architecture
+    predicted_ms: float
+    predicted_hi_ms: float
+    accuracy_predicted: float
+    accuracy_val: float
+
+
+def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float]) -> Front:
+    """The front of the workspace's space under these budgets, by the workspace's strategy."""
+    import hwnas.search.evolution
+    import hwnas.search.random  # noqa: F401  (both register their strategies)
+
+    config = ctx.config.search
+    return find_front(ctx.space, latency, accuracy, budgets_ms, strategy=config.strategy, trials=config.trials, seed=ctx.config.seed)
+
+
+def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) -> Mapping[Goal, list[Pick]]:
+    """Candidates for each goal, best first. What is looked at for a smaller budget also stands for a larger one."""
+    pool: dict[Architecture, Pick] = {}
+    out: dict[Goal, list[Pick]] = {}
+    shortlists = {goal: _shortlist(ctx, front, goal) for goal in goals}
+    total = len({row.tobytes() for s in shortlists.values() for row in s.codes})
+    with ctx.reporter.stage(f"evaluate candidates for {goals[0].name}", total) as advance:
+        for goal in sorted(goals, key=lambda g: g.budget_ms):
+            for position, row in enumerate(shortlists[goal].codes):
+                arch = ctx.space.architecture(row)
+                if arch not in pool:
+                    pool[arch] = _pick(trained, shortlists[goal], position, arch)
+                    advance(len(pool), arch.id)
+            out[goal] = _order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
+    return out
+
+
+def _shortlist(ctx: Context, front: Front, goal: Goal) -> Scored:
+    """The best by prediction, and some that are clearly quicker, should the device be slower than predicted."""
+    best = front.archive.fitting(goal.budget_ms)[: ctx.config.search.candidates]
+    spare = front.candidates(goal.budget_ms, count=RETRIES, spacing=SPACING)
+    top = front.archive.take(best)
+    merged = {row.tobytes(): (scored, i) for scored in (top, spare) for i, row in reversed(list(enumerate(scored.codes)))}
+    chosen = [scored.take(np.array([i])) for scored, i in merged.values()]
+    names = ("codes", "latency_ms", "upper_ms", "accuracy", "accuracy_std")
+    return Scored(*(np.concatenate([getattr(s, name) for s in chosen]) for name in names))
+
+
+def _pick(trained: Trained, scored: Scored, position: int, arch: Architecture) -> Pick:
+    return Pick(
+        arch=arch,
+        predicted_ms=float(scored.latency_ms[position]),
+        predicted_hi_ms=float(scored.upper_ms[position]),
+        accuracy_predicted=float(scored.accuracy[position]),
+        accuracy_val=trained.accuracy(arch),
+    )
+
+
+def _order(picks: Sequence[Pick], budget_ms: float) -> list[Pick]:
+    """The most accurate first; each next one the most accurate of those that are predicted to be clearly quicker than the one before."""
+    left = sorted(picks, key=lambda p: (-p.accuracy_val, p.predicted_hi_ms, p.arch.id))
+    out: list[Pick] = []
+    for step in range(RETRIES):
+        limit_ms = budget_ms * (1 - SPACING * step)
+        fits = [p for p in left if p.predicted_hi_ms <= limit_ms and p not in out]
+        out += fits[:1]
+    return out

@@ -1,0 +1,121 @@
+"""From candidates to files that keep their budgets: build, time, and where a budget is missed, take the next-best candidate.
+
+A round times one candidate for each goal that is still open, all in one session. A miss is kept and shown; when a goal runs out of
+candidates, its best miss is its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwnas.core.result import Artifact
+from hwnas.pipeline.accuracy import Trained
+from hwnas.pipeline.artifacts import Built, FileSpec, built
+from hwnas.pipeline.candidates import Pick
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.goals import Goal
+from hwnas.pipeline.verification import Bench, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One candidate for one goal, built and timed."""
+
+    pick: Pick
+    built: Built
+    timing: Timing
+    budget_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file keeps the budget."""
+        return self.timing.within(self.budget_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """The 8-bit file beside a goal's own, and why it ships or not."""
+
+    artifact: Artifact
+    timing: Timing
+    accuracy_val: float
+    top1_agreement: float
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def ships(self) -> bool:
+        """Whether it keeps the budget and its limits."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a goal: every attempt in order, the chosen one, and the 8-bit companion if one was asked for."""
+
+    goal: Goal
+    attempts: tuple[Attempt, ...]
+    chosen: Attempt
+    companion: Companion | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the goal was reached."""
+        return self.chosen.ok
+
+
+def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal], picks: Mapping[Goal, Sequence[Pick]]) -> list[Outcome]:
+    """An outcome for each goal of one target; ``picks`` are its candidates, best first."""
+    attempts: dict[Goal, list[Attempt]] = {goal: [] for goal in goals}
+    for position in range(max((len(p) for p in picks.values()), default=0)):
+        waiting = [g for g in goals if position < len(picks[g]) and not any(a.ok for a in attempts[g])]
+        if not waiting:
+            break
+        files = {goal: built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe)) for goal in waiting}
+        timings = _time(bench, waiting, [b.main for b in files.values()])
+        for goal in waiting:
+            timing = timings[files[goal].main.sha256]
+            attempts[goal].append(Attempt(picks[goal][position], files[goal], timing, goal.budget_ms))
+    chosen = {goal: _choose(tried) for goal, tried in attempts.items()}
+    companions = _companions(bench, chosen)
+    return [Outcome(g, tuple(attempts[g]), chosen[g], companions.get(g)) for g in goals]
+
+
+def _choose(attempts: Sequence[Attempt]) -> Attempt:
+    kept = [a for a in attempts if a.ok]
+    return kept[0] if kept else min(attempts, key=lambda a: a.timing.interval_ms[1])
+
+
+def _time(bench: Bench, goals: Sequence[Goal], artifacts: Sequence[Artifact]) -> Mapping[str, Timing]:
+    recipe = goals[0].recipe
+    distinct = {a.sha256: a for a in artifacts}
+    return bench.time(list(distinct.values()), statistic=recipe.statistic, regime=recipe.regime)
+
+
+def _companions(bench: Bench, chosen: Mapping[Goal, Attempt]) -> dict[Goal, Companion]:
+    wanted = {goal: attempt for goal, attempt in chosen.items() if attempt.built.int8 is not None}
+    if not wanted:
+        return {}
+    files = {goal: attempt.built.int8 for goal, attempt in wanted.items()}
+    timings = _time(bench, list(wanted), [a for a in files.values() if a is not None])
+    out = {}
+    for goal, attempt in wanted.items():
+        artifact = files[goal]
+        if artifact is not None:
+            out[goal] = _companion(goal, attempt, artifact, timings[artifact.sha256])
+    return out
+
+
+def _companion(goal: Goal, attempt: Attempt, artifact: Artifact, timing: Timing) -> Companion:
+    figures = attempt.built.facts["int8"]
+    accuracy, agreement = float(figures["accuracy_val"]), float(figures["parity"]["top1_agreement"])
+    limits, reasons = goal.recipe.int8, []
+    if limits is not None:
+        drop = attempt.built.accuracy_val - accuracy
+        if drop > limits.max_accuracy_drop:
+            reasons.append(f"accuracy drops by {100 * drop:.1f} points, more than {100 * limits.max_accuracy_drop:.1f}")
+        if agreement < limits.min_top1_agreement:
+            reasons.append(f"agrees with fp32 on {100 * agreement:.1f} % of images, less than {100 * limits.min_top1_agreement:.1f}")
+    if not timing.within(goal.budget_ms):
+        reasons.append(f"takes {timing.measured_ms:.3f} ms, over the budget of {goal.budget_ms:.3f}")
+    return Companion(artifact, timing, accuracy, agreement, tuple(reasons))

@@ -1,0 +1,124 @@
+"""``hwnas export``: one subnet as files for every runtime asked for, without budgets and devices."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.arch import Architecture, SearchSpace
+from hwnas.core.errors import ConfigError, UnknownNameError
+from hwnas.core.serial import canonical_json, read_json, write_atomic
+from hwnas.export.exporter import exporter_for
+from hwnas.export.manifest import Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.verify import Parity
+from hwnas.pipeline.accuracy import Trained
+from hwnas.pipeline.artifacts import Built, FileSpec, built
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.release import MANIFEST, data_facts, space_facts
+from hwnas.space.family import family_of
+from hwnas.workspace import Int8Limits
+
+MIN_PREFIX = 4
+
+
+def find_architecture(space: SearchSpace, runs: Path, text: str) -> Architecture:
+    """``smallest``, ``largest``, JSON of choices, or an id (a prefix of at least four digits) that a run or search below ``runs`` found."""
+    extremes = dict(zip(("smallest", "largest"), family_of(space).extremes(space), strict=True))
+    if text in extremes:
+        return extremes[text]
+    if text.lstrip().startswith("{"):
+        return _from_json(space, text)
+    known = {arch.id: arch for arch in _found(space, runs)}
+    matches = [arch for name, arch in known.items() if name.startswith(text)] if len(text) >= MIN_PREFIX else []
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UnknownNameError(f"'{text}' begins the ids of {len(matches)} trained; give more digits")
+    raise UnknownNameError(
+        f"no subnet '{text}' of space '{space.name}' was found by a run or search here; give its id, 'largest', or JSON of its choices"
+    )
+
+
+def _from_json(space: SearchSpace, text: str) -> Architecture:
+    import json
+
+    try:
+        values = json.loads(text)
+    except ValueError as problem:
+        raise ConfigError(f"{text[:40]!r}: not JSON of choices: {problem}") from None
+    return space.parse(values)
+
+
+def _found(space: SearchSpace, runs: Path) -> Sequence[Architecture]:
+    found = []
+    for path in sorted(runs.glob("search/front-*.json")):
+        front = read_json(path)
+        if front.get("space") == space.id:
+            found += [space.architecture(point["codes"]) for point in front["points"]]
+    for path in sorted(runs.glob("*/artifacts/*/*/manifest.json")):
+        manifest = read_json(path)
+        if manifest.get("space", {}).get("id") == space.id:
+            found.append(space.parse(manifest["architecture"]))
+    return found
+
+
+def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str], int8: bool) -> dict[str, Any]:
+    """Write the files of one subnet into ``to`` (which must be new or empty) and say what they are."""
+    for runtime in runtimes:
+        exporter_for(runtime)
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"{to}: is not an empty folder; give --out another one")
+    arch = find_architecture(ctx.space, ctx.store.root, text)
+    trained = Trained.load(ctx)
+    made = {r: built(ctx, trained, arch, FileSpec(r, int8=Int8Limits() if int8 else None)) for r in runtimes}
+    to.mkdir(parents=True, exist_ok=True)
+    files = [entry for each in made.values() for entry in _copy(each, to)]
+    first = next(iter(made.values()))
+    write_atomic(to / "labels.txt", "".join(f"{name}\n" for name in ctx.dataset.class_names))
+    layouts = {"NCHW": "onnx", "NHWC": "tflite"}
+    for layout, suffix in layouts.items():
+        if any(entry["path"].endswith(suffix) for entry in files):
+            steps = replace(first.preprocessing, layout=layout)  # type: ignore[arg-type]
+            write_atomic(to / f"preprocessing.{suffix}.json", canonical_json(steps) + "\n")
+    manifest = Manifest(
+        name=to.name,
+        precision="fp32",
+        verdict="not measured",
+        arch_id=arch.id,
+        architecture=ctx.space.values(arch.indices),
+        space=space_facts(ctx),
+        dataset=data_facts(ctx),
+        metrics={"accuracy_val": first.accuracy_val},
+        latency=None,
+        parity=Parity(**first.facts["parity"]),
+        files=describe_files(to, sorted(to.iterdir())),
+        tools=tool_versions(),
+    )
+    write_manifest(manifest, to / MANIFEST)
+    return {"arch": arch.id, "choices": ctx.space.values(arch.indices), "folder": str(to), "files": files}
+
+
+def _copy(made: Built, to: Path) -> list[dict[str, Any]]:
+    entries = []
+    for kind, artifact in (("main", made.main), ("int8", made.int8)):
+        if artifact is None:
+            continue
+        source = Path(artifact.path)
+        shutil.copyfile(source, to / source.name)
+        figures = made.facts if kind == "main" else made.facts["int8"]
+        entries.append(
+            {
+                "path": source.name,
+                "runtime": artifact.runtime,
+                "precision": artifact.precision,
+                "sha256": artifact.sha256,
+                "size_bytes": source.stat().st_size,
+                "accuracy_val": figures["accuracy_val"],
+                "parity_max_abs": figures["parity"]["max_abs"],
+                "top1_agreement": figures["parity"]["top1_agreement"],
+            }
+        )
+    return entries

@@ -1,0 +1,100 @@
+"""The files of one goal, as a user takes them: models, labels, preprocessing, and a manifest that vouches for every byte."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.serial import canonical_json, sha256_file, write_atomic
+from hwnas.export.manifest import Attempted, Int8Figures, LatencyFigures, Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.verify import Parity, check_artifact
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.deploy import Outcome
+from hwnas.pipeline.rows import row_of
+from hwnas.pipeline.verification import Bench, Timing
+
+MANIFEST = "manifest.json"
+
+
+def release(ctx: Context, outcome: Outcome, bench: Bench, run_folder: Path) -> dict[str, Any]:
+    """Write ``artifacts/<recipe>/<budget>/`` of a run and give the goal's row. What misses its budget is written too, and says so."""
+    folder = run_folder / "artifacts" / outcome.goal.folder
+    files = _copy_files(ctx, outcome, folder)
+    relative = files[0].relative_to(ctx.workspace.root)
+    row = row_of(ctx, outcome, relative.as_posix())
+    write_manifest(_manifest(ctx, outcome, bench, row, folder, files), folder / MANIFEST)
+    return row
+
+
+def _copy_files(ctx: Context, outcome: Outcome, folder: Path) -> list[Path]:
+    """The goal's files, its main model first; a folder of an earlier run is replaced as a whole."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    sources = [outcome.chosen.built.main]
+    if outcome.companion is not None and outcome.companion.ships:
+        sources.append(outcome.companion.artifact)
+    files = []
+    for artifact in sources:
+        path = folder / Path(artifact.path).name
+        shutil.copyfile(artifact.path, path)
+        check_artifact(path, sha256=artifact.sha256)
+        files.append(path)
+    labels, steps = folder / "labels.txt", folder / "preprocessing.json"
+    write_atomic(labels, "".join(f"{name}\n" for name in ctx.dataset.class_names))
+    write_atomic(steps, canonical_json(outcome.chosen.built.preprocessing) + "\n")
+    return [*files, labels, steps]
+
+
+def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, Any], folder: Path, files: list[Path]) -> Manifest:
+    goal, chosen = outcome.goal, outcome.chosen
+    table = bench.profile.paths["quiet" if goal.recipe.regime == "quiet" else "typical"]
+    metrics = {name: row[name] for name in ("accuracy_val", "accuracy_test")}
+    return Manifest(
+        name=goal.folder,
+        precision=goal.recipe.precision,
+        verdict=row["verdict"],
+        arch_id=chosen.pick.arch.id,
+        architecture=ctx.space.values(chosen.pick.arch.indices),
+        space=space_facts(ctx),
+        dataset=data_facts(ctx),
+        metrics={**metrics, "accuracy_supernet": chosen.pick.accuracy_val, "accuracy_predicted": chosen.pick.accuracy_predicted},
+        latency=_latency(row, chosen.timing),
+        parity=Parity(**chosen.built.facts["parity"]),
+        files=describe_files(folder, files),
+        table={"file": table.name, "sha256": sha256_file(table)},
+        tools=tool_versions(),
+        attempts=tuple(
+            Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
+        ),
+        int8=None if row["int8"] is None else Int8Figures(**{**row["int8"], "measured_ci_ms": tuple(row["int8"]["measured_ci_ms"])}),
+        device_drift=bench.drift(),
+    )
+
+
+def space_facts(ctx: Context) -> dict[str, str]:
+    """Which space, for a manifest."""
+    return {"name": ctx.space.name, "family": ctx.space.family, "id": ctx.space.id}
+
+
+def data_facts(ctx: Context) -> dict[str, str | int]:
+    """Which data and how much of it, for a manifest."""
+    counts = {f"{part}_images": ctx.dataset.part(part).n for part in ("train", "val", "test")}
+    return {"name": ctx.dataset.name, "id": ctx.dataset.id, **counts}
+
+
+def _latency(row: Mapping[str, Any], timing: Timing) -> LatencyFigures:
+    names = (
+        "device",
+        "runtime",
+        "statistic",
+        "regime",
+        "budget_ms",
+        "predicted_ms",
+        "predicted_hi_ms",
+        "measured_ms",
+        "measured_typical_ms",
+    )
+    return LatencyFigures(**{name: row[name] for name in names}, threads=row["threads"], measured_ci_ms=timing.interval_ms)

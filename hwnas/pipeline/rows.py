@@ -1,0 +1,59 @@
+"""What a run says at its end: one row a target, for people and as the documented JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwnas.pipeline.artifacts import accuracy_on_test
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.deploy import Companion, Outcome
+
+
+def verdict_of(outcome: Outcome) -> str:
+    """``ok``, or what was missed."""
+    return "ok" if outcome.ok else "over budget"
+
+
+def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
+    """One entry of ``targets`` in ``hwnas run --json``. Accuracies are shares, times in ms, sizes in bytes."""
+    goal, chosen = outcome.goal, outcome.chosen
+    low, high = chosen.timing.interval_ms
+    return {
+        "device": goal.recipe.device,
+        "runtime": goal.recipe.runtime,
+        "precision": goal.recipe.precision,
+        "threads": goal.recipe.threads,
+        "budget": goal.limit.text,
+        "budget_ms": goal.budget_ms,
+        "statistic": goal.recipe.statistic,
+        "regime": goal.recipe.regime,
+        "arch": chosen.pick.arch.id,
+        "accuracy_val": chosen.built.accuracy_val,
+        "accuracy_test": accuracy_on_test(ctx, chosen.built, chosen.built.main),
+        "predicted_ms": chosen.pick.predicted_ms,
+        "predicted_hi_ms": chosen.pick.predicted_hi_ms,
+        "measured_ms": chosen.timing.measured_ms,
+        "measured_ci_ms": [low, high],
+        "measured_typical_ms": chosen.timing.typical_ms,
+        "size_bytes": int(chosen.built.facts["size_bytes"]["main"]),
+        "parity_max_abs": chosen.built.parity_max_abs,
+        "artifact": artifact,
+        "verdict": verdict_of(outcome),
+        "tried": len(outcome.attempts),
+        "int8": None if outcome.companion is None else companion_row(ctx, outcome, outcome.companion),
+    }
+
+
+def companion_row(ctx: Context, outcome: Outcome, companion: Companion) -> dict[str, Any]:
+    """The 8-bit file beside a target's own."""
+    return {
+        "accuracy_val": companion.accuracy_val,
+        "accuracy_test": accuracy_on_test(ctx, outcome.chosen.built, companion.artifact),
+        "top1_agreement": companion.top1_agreement,
+        "measured_ms": companion.timing.measured_ms,
+        "measured_ci_ms": list(companion.timing.interval_ms),
+        "measured_typical_ms": companion.timing.typical_ms,
+        "size_bytes": int(outcome.chosen.built.facts["size_bytes"]["int8"]),
+        "ships": companion.ships,
+        "reasons": tuple(companion.reasons),
+    }

@@ -1,0 +1,130 @@
+"""``hwnas run``: profile, train once, search per budget, export, verify; every step reused where nothing changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas import __version__
+from hwnas.core.errors import BudgetMissed, ConfigError
+from hwnas.core.serial import content_id, plain, write_atomic
+from hwnas.export.exporter import exporter_for
+from hwnas.pipeline.accuracy import Trained, accuracy_model
+from hwnas.pipeline.candidates import picked, searched
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.deploy import Outcome, deployed
+from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
+from hwnas.pipeline.profiling import Profile, profiled
+from hwnas.pipeline.release import release
+from hwnas.pipeline.verification import Bench
+from hwnas.search.feasible import check_budgets
+from hwnas.store.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to: its id, its folder, how long it took now, and a row a target."""
+
+    run: str
+    folder: Path
+    seconds: float
+    rows: tuple[Mapping[str, Any], ...]
+
+    def document(self) -> dict[str, Any]:
+        """The documented JSON of ``hwnas run --json``."""
+        return {"run": self.run, "seconds": round(self.seconds, 3), "targets": [dict(row) for row in self.rows]}
+
+    def require_ok(self) -> None:
+        """Raise `BudgetMissed` with prediction, measurement and interval side by side, if a target missed its budget."""
+        missed = [row for row in self.rows if row["verdict"] != "ok"]
+        if missed:
+            row = missed[0]
+            low, high = row["measured_ci_ms"]
+            raise BudgetMissed(
+                f"{row['device']}/{row['runtime']}: {len(missed)} of {len(self.rows)} budgets missed; "
+                f"first {row['budget']} = {row['budget_ms']:.4f} ms: "
+                f"predicted {row['predicted_ms']:.4f} (at most {row['predicted_hi_ms']:.4f}), measured {row['measured_ms']:.4f} "
+                f"({low:.4f} to {high:.4f}) after {row['tried']} candidates; raise the budget or profile the device again"
+            )
+
+
+def run(ctx: Context) -> Result:
+    """The whole pipeline on one workspace; the caller holds the store's lock."""
+    begin = time.monotonic()
+    recipes = ctx.workspace.recipes
+    if not recipes:
+        raise ConfigError(f"{ctx.workspace.root / 'export' / 'recipes'}: no recipes; write one, or start with 'hwnas init'")
+    for recipe in recipes.values():
+        exporter_for(recipe.runtime)
+    profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
+    goals = _goals(ctx, profiles)
+    trained = Trained.load(ctx)
+    benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
+    outcomes: list[Outcome] = []
+    for name, recipe in recipes.items():
+        outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
+    return _finish(ctx, benches, outcomes, begin)
+
+
+def _goals(ctx: Context, profiles: Mapping[Target, Profile]) -> list[Goal]:
+    """Every goal, checked to be feasible before anything is trained."""
+    goals: list[Goal] = []
+    for name, recipe in ctx.workspace.recipes.items():
+        profile = profiles[target_of(recipe)]
+        largest_ms = profile.largest_ms(ctx, regime=recipe.regime, statistic=recipe.statistic)
+        own = goals_of(name, recipe, largest_ms=largest_ms)
+        latency = profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
+        check_budgets(ctx.space, latency, [goal.budget_ms for goal in own])
+        goals += own
+    return goals
+
+
+def _deploy(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]) -> list[Outcome]:
+    recipe = goals[0].recipe
+    latency = bench.profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
+    front = searched(ctx, latency, accuracy_model(ctx, trained), [goal.budget_ms for goal in goals])
+    return deployed(ctx, trained, bench, goals, picked(ctx, trained, front, goals))
+
+
+def _verification_journal(ctx: Context, profile: Profile) -> Path:
+    key = content_id([profile.id, ctx.replay.id if ctx.replay else None])
+    return ctx.store.root / "stages" / f"verify-{key}" / "journal.jsonl"
+
+
+def run_id(ctx: Context) -> str:
+    """Names a run by what it was asked: configuration, recipes, devices, data, space, version and replay."""
+    asked = [
+        ctx.config,
+        ctx.workspace.recipes,
+        ctx.workspace.devices,
+        ctx.dataset.id,
+        ctx.space.id,
+        __version__,
+        ctx.replay.id if ctx.replay else None,
+    ]
+    return content_id(plain(asked))[:12]
+
+
+def _finish(ctx: Context, benches: Mapping[Target, Bench], outcomes: Sequence[Outcome], begin: float) -> Result:
+    name = run_id(ctx)
+    folder = ctx.store.root / name
+    rows = [release(ctx, outcome, benches[target_of(outcome.goal.recipe)], folder) for outcome in outcomes]
+    journals = [path for bench in benches.values() for path in (bench.profile.journal, bench.journal.path) if path and path.is_file()]
+    write_atomic(folder / "journal.jsonl", b"".join(path.read_bytes() for path in journals))
+    for bench in benches.values():
+        for path in bench.profile.paths.values():
+            _copy_table(path, folder / "tables" / bench.profile.target.device)
+    result = Result(name, folder, time.monotonic() - begin, tuple(rows))
+    write_atomic(folder / "result.json", json.dumps(result.document(), indent=1, sort_keys=True) + "\n")
+    return result
+
+
+def _copy_table(path: Path, to: Path) -> None:
+    to.mkdir(parents=True, exist_ok=True)
+    for source in path.parent.glob(f"{path.stem}.*"):
+        shutil.copyfile(source, to / source.name)

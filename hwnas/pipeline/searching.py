@@ -1,0 +1,160 @@
+"""``hwnas search``: the front from stored predictors alone. Needs neither torch nor the data nor the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+import hwnas.search.evolution
+import hwnas.search.random
+import hwnas.space.mobilenet_v3  # noqa: F401  (registers its presets)
+from hwnas.core.arch import SearchSpace
+from hwnas.core.errors import PredictorError
+from hwnas.core.result import LatencyLimit
+from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
+from hwnas.latency.additive import AdditiveLatency
+from hwnas.latency.store import load_latency, save_latency
+from hwnas.pipeline.goals import Target
+from hwnas.search.front import Front, find_front
+from hwnas.space.family import SpaceOptions, family_of, find_space
+from hwnas.store.stages import Store
+from hwnas.supernet.predictor import RidgeAccuracy, load_accuracy
+from hwnas.workspace import Workspace
+
+SPACE = "space.json"
+ACCURACY = "accuracy.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpace:
+    """Which space the stored predictors are of: enough to build it without the data."""
+
+    preset: str
+    channels: int
+    classes: int
+    resolutions: tuple[int, ...]
+    id: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched: budgets as written, for one target; None takes what the workspace says."""
+
+    device: str
+    runtime: str
+    budgets: tuple[str, ...]
+    precision: str = "fp32"
+    statistic: str = "p50"
+    strategy: str | None = None
+    trials: int | None = None
+
+
+def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
+    """Say below ``runs/predictors`` which space its predictors are of."""
+    stored = StoredSpace(space.name, options.channels or 0, options.classes or 0, options.resolutions, space.id)
+    write_atomic(store.predictors / SPACE, canonical_json(stored) + "\n")
+
+
+def publish_latency(store: Store, predictor: AdditiveLatency) -> None:
+    """Store a latency predictor where `answer` finds it."""
+    save_latency(_latency_path(store, predictor.context, predictor.statistic), predictor)
+
+
+def _latency_path(store: Store, context: Mapping[str, Any], statistic: str) -> Path:
+    c = context
+    name = f"{c['runtime']}-{c['precision']}-t{c['threads']}-b{c['batch']}-{c['regime']}-{statistic}.json"
+    return store.predictors / "latency" / str(c["device"]) / name
+
+
+def stored_space(store: Store) -> SearchSpace:
+    """The space of the stored predictors; without any, or made by another version, `PredictorError`."""
+    path = store.predictors / SPACE
+    if not path.is_file():
+        raise PredictorError(f"{store.predictors}: no predictors are stored yet; run 'hwnas profile DEVICE' and 'hwnas train'")
+    stored = parse(StoredSpace, read_json(path, error=PredictorError), where=str(path), error=PredictorError)
+    space = find_space(stored.preset, SpaceOptions(stored.channels, stored.classes, stored.resolutions))
+    if space.id != stored.id:
+        raise PredictorError(
+            f"{path}: the stored predictors are of another space than '{stored.preset}' is in this version; profile and train again"
+        )
+    return space
+
+
+def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
+    """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
+    limits = [LatencyLimit.parse(text) for text in question.budgets]
+    space = stored_space(workspace.store)
+    latency = _latency(workspace, space, question)
+    accuracy = _accuracy(workspace, space)
+    largest_ms = latency.largest_ms()
+    budgets_ms = [limit.resolve_ms(largest_ms) for limit in limits]
+    config = workspace.config.search
+    front = find_front(
+        space,
+        latency,
+        accuracy,
+        budgets_ms,
+        strategy=question.strategy or config.strategy,
+        trials=question.trials or config.trials,
+        seed=workspace.config.seed,
+    )
+    path = write_front(workspace.store, front, content_id([plain(question), space.id, latency.state()[0], workspace.config.seed]))
+    rows = [_row(space, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
+    return {"space": space.name, **asdict(question), "evaluated": front.evaluated, "front_file": str(path), "budgets": rows}
+
+
+def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
+    device = workspace.device(question.device)
+    target = Target(device.id, question.runtime, question.precision, device.threads)
+    context = {**asdict(target), "regime": "quiet"}
+    path = _latency_path(workspace.store, context, question.statistic)
+    if not path.is_file():
+        raise PredictorError(f"{path}: no predictor of {question.statistic} for {target.label}; run 'hwnas profile {device.id}'")
+    return load_latency(path, space, statistic=question.statistic, **context)
+
+
+def _accuracy(workspace: Workspace, space: SearchSpace) -> RidgeAccuracy:
+    path = workspace.store.predictors / ACCURACY
+    if not path.is_file():
+        raise PredictorError(f"{path}: no accuracy predictor is stored yet; run 'hwnas train'")
+    return load_accuracy(path, space)
+
+
+def write_front(store: Store, front: Front, key: str) -> Path:
+    """Keep a whole front as JSON: codes, predicted latency and its bound, predicted accuracy."""
+    points = front.points
+    listed = [
+        {
+            "arch": front.space.architecture(row).id,
+            "codes": [int(i) for i in row],
+            "predicted_ms": float(points.latency_ms[i]),
+            "predicted_hi_ms": float(points.upper_ms[i]),
+            "accuracy": float(points.accuracy[i]),
+        }
+        for i, row in enumerate(points.codes)
+    ]
+    path = store.root / "search" / f"front-{key}.json"
+    write_atomic(path, canonical_json({"space": front.space.id, "evaluated": front.evaluated, "points": listed}) + "\n")
+    return path
+
+
+def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
+    best = front.best(budget_ms)
+    arch = space.architecture(best.codes[0])
+    return {
+        "budget": text,
+        "budget_ms": budget_ms,
+        "arch": arch.id,
+        "choices": space.values(arch.indices),
+        "summary": family_of(space).describe(space, arch),
+        "accuracy": float(best.accuracy[0]),
+        "accuracy_std": float(best.accuracy_std[0]),
+        "predicted_ms": float(best.latency_ms[0]),
+        "predicted_hi_ms": float(best.upper_ms[0]),
+    }

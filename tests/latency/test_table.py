@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from hwnas.space.family import blockwise
 from tests.latency.tables import make_table, tiny_space
 
 SPACE = tiny_space()
-CONTEXT = {"device": "bench", "runtime": "onnxruntime", "precision": "fp32", "threads": 1, "batch": 1, "regime": "quiet"}
+CONTEXT: dict[str, Any] = {"device": "bench", "runtime": "onnxruntime", "precision": "fp32", "threads": 1, "batch": 1, "regime": "quiet"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwnas.core.artifacts import load_predictor, save_predictor
+from hwnas.core.errors import PredictorError
+from hwnas.latency.additive import KIND, AdditiveLatency
+from hwnas.latency.store import load_latency, save_latency
+from hwnas.space.moves import sample
+from tests.latency.tables import make_table, tiny_space
+
+SPACE = tiny_space()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> AdditiveLatency:
+    return AdditiveLatency.from_table(make_table(SPACE), SPACE)
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_it_predicts_the_same_when_read_back(predictor: AdditiveLatency, tmp_path: Path, fitted: bool) -> None:
+    own = predictor if fitted else replace(predictor, scaling=None)
+    path = tmp_path / "latency.json"
+    save_latency(path, own)
+    again = load_latency(path, SPACE, **own.context, statistic="p50")
+    codes = sample(SPACE, 100, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.predict(codes).mean, own.predict(codes).mean)
+    np.testing.assert_array_equal(again.predict(codes).std, own.predict(codes).std)
+    if fitted:
+        np.testing.assert_array_equal(again.upper(codes), own.upper(codes))
+        assert again.scaling is not None
+        assert own.scaling is not None
+        np.testing.assert_array_equal(again.scaling.residuals, own.scaling.residuals)
+
+
+def test_a_predictor_of_another_space_is_refused(predictor: AdditiveLatency, tmp_path: Path) -> None:
+    path = tmp_path / "latency.json"
+    save_latency(path, predictor)
+    other = tiny_space(24)
+    with pytest.raises(PredictorError) as caught:
+        load_latency(path, other)
+    assert str(caught.value) == f"{path}: the predictor is of space {SPACE.id}, not {other.id}; fit it again for what is asked"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("device", "pi4"), ("runtime", "litert"), ("precision", "int8"), ("threads", 2), ("regime", "busy"), ("statistic", "p90")],
+)
+def test_a_predictor_of_another_context_is_refused(predictor: AdditiveLatency, tmp_path: Path, name: str, other: Any) -> None:
+    path = tmp_path / "latency.json"
+    save_latency(path, predictor)
+    with pytest.raises(PredictorError, match=f"the predictor is of {name} .*, not {other}"):
+        load_latency(path, SPACE, **{name: other})
+
+
+def test_another_kind_of_predictor_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.json"
+    save_predictor(path, "accuracy-ridge", {"space": SPACE.id}, {"weights": np.ones(3)})
+    with pytest.raises(PredictorError, match=f"of kind 'accuracy-ridge', not '{KIND}'"):
+        load_latency(path, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda meta, arrays: meta.pop("statistic"), "not a latency predictor as this version writes it"),
+        (lambda meta, arrays: meta.update(overhead_ms="x"), "not a latency predictor as this version writes it"),
+        (lambda meta, arrays: meta.update(fit=3), "not a latency predictor as this version writes it"),
+        (lambda meta, arrays: meta["fit"].update(networks=2), "array 'residuals' has shape"),
+        (lambda meta, arrays: arrays.pop("times_ms"), "array 'times_ms' is missing"),
+        (lambda meta, arrays: arrays.update(times_ms=np.ones(3)), "array 'times_ms' has shape"),
+        (lambda meta, arrays: arrays["times_ms"].__setitem__(0, np.nan), "not finite"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(predictor: AdditiveLatency, tmp_path: Path, change: Any, says: str) -> None:
+    meta, arrays = predictor.state()
+    arrays = {name: value.copy() for name, value in arrays.items()}
+    change(meta, arrays)
+    path = tmp_path / "latency.json"
+    save_predictor(path, KIND, meta, arrays)
+    with pytest.raises(PredictorError, match=says):
+        load_latency(path, SPACE)
+
+
+def test_the_file_says_what_it_is(predictor: AdditiveLatency, tmp_path: Path) -> None:
+    path = tmp_path / "latency.json"
+    save_latency(path, predictor)
+    meta = json.loads(path.read_text())["meta"]
+    assert meta["space"] == SPACE.id
+    assert meta["device"] == "bench"
+    assert meta["quantile"] == 0.95
+    assert load_predictor(path).kind == KIND

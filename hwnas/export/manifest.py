@@ -91,8 +91,8 @@ class Int8Figures:
 class Manifest:
     """All that a reader of an artifact folder needs. ``table`` names the latency table that was used, by file name and content hash.
 
-    ``latency`` is None for files that no device has timed. ``device_drift`` is how much slower the device was than when its table was made,
-    as a ratio; None when that is unknown.
+    ``latency`` is None for files that no device has timed. ``device_drift`` is by what share the device was slower than when its table was
+    made (0.02 is 2 %); None when that is unknown.
     """
 
     name: str

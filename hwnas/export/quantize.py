@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UsageError, VerificationError
 from hwnas.export.exporter import Images, batches, require
 from hwnas.export.tflite_file import SIGNATURE
 from hwnas.export.to_onnx import add_metadata
@@ -108,7 +108,7 @@ def _check_calibration(calibration: NDArray[Any], shape: tuple[int, ...]) -> Non
     if not np.isfinite(calibration).all():
         raise UsageError("calibration images hold NaN or infinity")
     if calibration.size and float(calibration.std()) == 0.0:
-        raise UsageError("calibration images are all one colour; take real images of the training part")
+        raise VerificationError("calibration images are all one colour; take real images of the training part")
 
 
 def _reader(tools: Any, name: str, samples: list[Images]) -> Any:

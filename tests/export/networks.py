@@ -37,7 +37,8 @@ class SqueezeExcite(nn.Module):
         self.gate = nn.Hardsigmoid()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gate(self.expand(torch.relu(self.reduce(self.pool(x)))))
+        gate: torch.Tensor = self.gate(self.expand(torch.relu(self.reduce(self.pool(x)))))
+        return x * gate
 
 
 class InvertedResidual(nn.Module):
@@ -51,7 +52,7 @@ class InvertedResidual(nn.Module):
         self.residual = config.stride == 1 and config.in_channels == config.out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.project(self.se(self.depthwise(self.expand(x))))
+        y: torch.Tensor = self.project(self.se(self.depthwise(self.expand(x))))
         return x + y if self.residual else y
 
 
@@ -69,7 +70,8 @@ class SmallNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.final(self.blocks(self.stem(x)))
-        return self.classifier(self.feature(x.mean((2, 3))))
+        logits: torch.Tensor = self.classifier(self.feature(x.mean((2, 3))))
+        return logits
 
 
 FOUR_BLOCKS = (
@@ -93,9 +95,9 @@ def seeded(module: nn.Module, *, seed: int = 0) -> nn.Module:
             if isinstance(child, nn.BatchNorm2d):
                 child.weight.copy_(torch.rand(child.weight.shape, generator=generator) + 0.5)
                 child.bias.copy_(torch.randn(child.bias.shape, generator=generator) * 0.2)
-                child.running_mean.copy_(torch.randn(child.bias.shape, generator=generator) * 0.2)
-                child.running_var.copy_(torch.rand(child.bias.shape, generator=generator) + 0.5)
-                child.num_batches_tracked.fill_(7)
+                child.running_mean = torch.randn(child.bias.shape, generator=generator) * 0.2
+                child.running_var = torch.rand(child.bias.shape, generator=generator) + 0.5
+                child.num_batches_tracked = torch.tensor(7)
     return module.eval()
 
 

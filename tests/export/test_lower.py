@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +21,15 @@ from tests.export.networks import BlockConfig, block, conv_bn, seeded, small_net
 class Calls(nn.Module):
     """A module whose forward is a function of the input and of itself."""
 
-    def __init__(self, call: Callable[..., torch.Tensor], *, children: dict[str, nn.Module] | None = None) -> None:
+    def __init__(self, call: Callable[..., Any], *, children: dict[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.call = call
         for name, child in (children or {}).items():
             self.add_module(name, child)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.call(x) if not dict(self.named_children()) else self.call(self, x)
+        made: torch.Tensor = self.call(x) if not dict(self.named_children()) else self.call(self, x)
+        return made
 
 
 def test_batch_norm_dropout_and_identity_vanish() -> None:
@@ -50,7 +52,11 @@ def test_batch_norm_is_folded_in_float64() -> None:
     module = seeded(conv_bn(3, 5, 3))
     (op,) = lower(module, (3, 8, 8)).ops
     assert isinstance(op, Conv)
-    conv, norm = module[0], module[1]
+    conv, norm = module.get_submodule("0"), module.get_submodule("1")
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = (conv.weight.double() * scale[:, None, None, None]).float()
     bias = (norm.bias.double() - norm.running_mean.double() * scale).float()
@@ -59,11 +65,12 @@ def test_batch_norm_is_folded_in_float64() -> None:
 
 
 def test_the_graph_does_not_share_memory_with_the_module() -> None:
-    module = seeded(nn.Sequential(nn.Conv2d(3, 4, 1)))
-    (op,) = lower(module, (3, 4, 4)).ops
+    conv = nn.Conv2d(3, 4, 1)
+    (op,) = lower(seeded(nn.Sequential(conv)), (3, 4, 4)).ops
+    assert isinstance(op, Conv)
     before = op.weight.copy()
     with torch.no_grad():
-        module[0].weight.zero_()
+        conv.weight.zero_()
     np.testing.assert_array_equal(op.weight, before)
 
 
@@ -184,7 +191,7 @@ class Weighted(nn.Module):
     ],
 )
 def test_what_is_not_known_is_named(module: nn.Module, message: str) -> None:
-    channels = 4 if isinstance(getattr(module, "0", None), nn.Conv2d) and module[0].in_channels == 4 else 3
+    channels = next((child.in_channels for child in module.modules() if isinstance(child, nn.Conv2d)), 3)
     with pytest.raises(UnsupportedOpError, match=message):
         lower(module.eval(), (channels, 8, 8))
 

@@ -48,7 +48,8 @@ def run_old(python: Path, model: str, images: np.ndarray, folder: Path) -> np.nd
     arguments = [model, str(folder / "taken.npy"), str(folder / "answered.npy")]
     done = subprocess.run([str(python), "-c", RUN, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return np.load(folder / "answered.npy")
+    answer: np.ndarray = np.load(folder / "answered.npy")
+    return answer
 
 
 @pytest.mark.slow

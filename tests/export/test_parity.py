@@ -15,6 +15,7 @@ from torch import nn
 
 from hwnas.core.errors import ConfigError, UnknownNameError, UsageError
 from hwnas.export import EXPORTERS, RUNTIME_FORMATS, ExportSpec, exporter_for
+from hwnas.export.exporter import require
 from hwnas.export.lower import lower
 from hwnas.export.probes import overhead_graph, probe_graph
 from hwnas.export.verify import parity, require_parity
@@ -84,7 +85,9 @@ class Odd(nn.Module):
         y = self.gate(y) + 2.5 * y
         y = torch.relu(-0.5 * self.two(y * self.gate(y)) + 1)
         z = self.head(torch.flatten(y, 1))
-        return self.gate(z) * -3 + z
+        gate: torch.Tensor = self.gate(z)
+        made: torch.Tensor = gate * -3 + z
+        return made
 
 
 @each_format
@@ -129,7 +132,11 @@ def test_probes_run_alike_in_every_format(tmp_path: Path) -> None:
             answers.append(EXPORTERS.get(name).run(artifact, taken)[0])
         for answer in answers:
             np.testing.assert_allclose(answer, answers[0], atol=1e-4)
-    assert (probe_graph(seed=3).ops[0].weight == probe_graph(seed=3).ops[0].weight).all()
+
+
+def test_probes_come_from_their_seed(tmp_path: Path) -> None:
+    one, same, other = (EXPORTERS.get("onnx").export(probe_graph(seed=s), ExportSpec(), tmp_path / "p").sha256 for s in (3, 3, 4))
+    assert one == same != other
 
 
 @pytest.mark.parametrize("runtime", sorted(RUNTIME_FORMATS))
@@ -143,6 +150,11 @@ def test_names_that_are_not_known_are_suggested() -> None:
         exporter_for("litrt")
     with pytest.raises(ConfigError, match="cannot export precision 'int9'; did you mean 'int8'"):
         ExportSpec(precision="int9")
+
+
+def test_a_missing_extra_says_how_to_get_it() -> None:
+    with pytest.raises(UsageError, match=r"no_such_runtime is not installed; pip install 'hwnas\[onnx\]'"):
+        require("no_such_runtime", extra="onnx")
 
 
 def test_specifications_that_cannot_be_followed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import HwnasError, UsageError, VerificationError
 from hwnas.core.result import Artifact
 from hwnas.export import EXPORTERS, ExportSpec
 from hwnas.export.lower import lower
@@ -98,14 +98,14 @@ def test_ranges_cover_every_calibration_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantize", [quantize_onnx, quantize_tflite])
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("images", "error", "message"),
     [
-        (np.zeros((4, 1, 16, 16), dtype=np.float32), "calibration images are 1x16x16; the model takes 3x16x16"),
-        (np.full((4, *SHAPE), np.nan, dtype=np.float32), "NaN or infinity"),
-        (np.zeros((4, *SHAPE), dtype=np.float32), "all one colour"),
+        (np.zeros((4, 1, 16, 16), dtype=np.float32), UsageError, "calibration images are 1x16x16; the model takes 3x16x16"),
+        (np.full((4, *SHAPE), np.nan, dtype=np.float32), UsageError, "NaN or infinity"),
+        (np.zeros((4, *SHAPE), dtype=np.float32), VerificationError, "all one colour"),
     ],
 )
-def test_calibration_images_that_cannot_be_right(quantize: object, images: np.ndarray, message: str) -> None:
+def test_calibration_images_that_cannot_be_right(quantize: object, images: np.ndarray, error: type[HwnasError], message: str) -> None:
     write = onnx_bytes if quantize is quantize_onnx else tflite_bytes
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(error, match=message):
         quantize(write(lower(small_net(), SHAPE)), images)  # type: ignore[operator]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from pathlib import Path
 
@@ -20,11 +19,10 @@ from hwnas.export.to_onnx import onnx_bytes
 from tests.export.networks import BlockConfig, block, small_net
 
 
-def torch_export(module: nn.Module, shape: tuple[int, int, int]) -> bytes:
-    out = io.BytesIO()
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
-    torch.onnx.export(module, (torch.zeros(1, *shape),), out, dynamo=False, opset_version=17, **names)
-    return out.getvalue()
+def torch_export(module: nn.Module, shape: tuple[int, int, int], path: Path) -> bytes:
+    example = (torch.zeros(1, *shape),)
+    torch.onnx.export(module, example, path, dynamo=False, opset_version=17, input_names=[INPUT], output_names=[OUTPUT])
+    return path.read_bytes()
 
 
 def answer(model: bytes, images: np.ndarray) -> np.ndarray:
@@ -38,8 +36,8 @@ def answer(model: bytes, images: np.ndarray) -> np.ndarray:
     ("module", "shape"),
     [(small_net(), (3, 33, 33)), (small_net(channels=1), (1, 28, 28)), (block(BlockConfig(8, 8, 4, 5, 1, True)), (8, 11, 11))],
 )
-def test_alike_to_the_exporter_of_torch(module: nn.Module, shape: tuple[int, int, int]) -> None:
-    reference, ours = torch_export(module, shape), onnx_bytes(lower(module, shape))
+def test_alike_to_the_exporter_of_torch(module: nn.Module, shape: tuple[int, int, int], tmp_path: Path) -> None:
+    reference, ours = torch_export(module, shape, tmp_path / "torch.onnx"), onnx_bytes(lower(module, shape))
     images = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
     wanted = answer(reference, images)
     np.testing.assert_allclose(answer(ours, images), wanted, atol=1e-5 * max(1, np.abs(wanted).max()))

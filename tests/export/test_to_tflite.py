@@ -105,6 +105,14 @@ def test_a_negative_scale_is_not_carried_through_a_relu(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer, [[[[2.0, 0.0]]]])
 
 
+def test_a_scale_with_a_shift_is_two_operators(tmp_path: Path) -> None:
+    graph = Graph((1, 1, 1, 2), (Affine("scaled", (INPUT,), scale=3.0, shift=-1.0), Activation(OUTPUT, ("scaled",), "relu6")))
+    data = tflite_bytes(graph)
+    assert operators(data) == {"MUL": 1, "ADD": 1}
+    images = np.array([0.0, 1.5], dtype=np.float32).reshape(1, 1, 1, 2)
+    np.testing.assert_allclose(run(data, images, tmp_path), [[[[0.0, 3.5]]]])
+
+
 def test_scales_go_through_products_pools_and_flatten_into_weights() -> None:
     weight, bias = np.ones((1, 1, 1, 1), dtype=np.float32), np.ones(1, dtype=np.float32)
     ops: tuple[Op, ...] = (

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,28 +22,28 @@ from hwnas.profiler.stream import StreamChannel
 
 # What a process needs to find its libraries and to speak the user's language; everything else stays with the host.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
-_STDERR_LINES = 20
+_STDERR_BYTES = 8192
 _GRACE_S = 2.0
 
 
 class _Tail:
-    """Drains a stream in a thread of its own and keeps its last lines: an agent whose stderr is not read stands still."""
+    """Drains a stream in a thread of its own and keeps its end: an agent whose stderr is not read stands still."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._chunks: deque[bytes] = deque(maxlen=_STDERR_LINES)
+        self._end = b""
         self._thread = threading.Thread(target=self._drain, name="agent-stderr", daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
         with self._stream:
-            while line := self._stream.readline(4096):
-                self._chunks.append(line)
+            while data := self._stream.read(65536):
+                self._end = (self._end + data)[-_STDERR_BYTES:]
 
     def words(self) -> str:
         """The last line that says something, fit for an error message."""
         self._thread.join(timeout=_GRACE_S)
-        lines = [printable(line.decode("utf-8", "replace")).strip() for line in list(self._chunks)]
+        lines = [printable(line).strip() for line in self._end.decode("utf-8", "replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
 
 

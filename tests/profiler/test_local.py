@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,14 @@ def children_of(pid):
     return [c for c in children if b"hwnas_agent" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
+def wait_until_stopped(task):
+    for _ in range(1000):
+        if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T":
+            return
+        time.sleep(0.01)
+    pytest.fail("the agent does not stop")
+
+
 def test_closing_ends_the_agent_also_one_that_is_measuring(tmp_path):
     probe = onnx_convolution(tmp_path / "probe.onnx", channels=16, size=16)
 
@@ -124,6 +133,8 @@ def test_an_agent_that_does_not_listen_is_killed(monkeypatch):
         read_hello(channel, runtimes=("none",))
         (agent,) = children_of(os.getpid())
         os.kill(agent, signal.SIGSTOP)
+        for task in Path(f"/proc/{agent}/task").iterdir():
+            wait_until_stopped(task)
     assert children_of(os.getpid()) == []
 
 

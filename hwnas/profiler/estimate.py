@@ -9,7 +9,7 @@ from hwnas_agent.subject import SAMPLE_NS
 
 from hwnas.core.device import MeasurePlan
 
-START_S = 1.5
+START_S = 3.0
 LOAD_S = 0.005
 VISIT_MS = 0.03
 PROBES_PER_VISIT = 2

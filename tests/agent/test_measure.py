@@ -74,7 +74,7 @@ def test_samples_are_taken_only_in_the_quiet_state_of_a_device_that_changes_spee
 
 
 def test_models_measured_before_the_device_became_quiet_are_measured_again():
-    device = SimulatedDevice(lambda now: 1.6 if now < 1.0 else 1.0)
+    device = SimulatedDevice(lambda now: 1.6 if now < 2.6 else 1.0)
     done, results, messages = measure(device, [100.0 + i for i in range(3 * CHUNK)])
     assert [m["id"] for m in messages if m["type"] == "result"].count("m0") == 2
     assert done["results"] == 3 * CHUNK

@@ -28,7 +28,8 @@ MAX_WAIT_NS = 50_000
 COLD_RUNS = 2
 PATIENCE = 5
 MIN_PATIENCE_NS = 1_000_000
-CALIBRATION_NS = 400_000_000
+CALIBRATION_NS = 300_000_000
+FIRST_CALIBRATION_NS = 2_000_000_000
 SETTLE_NS = 250_000_000
 PROGRESS_NS = 500_000_000
 REFERENCE_SAMPLES = 10
@@ -108,7 +109,9 @@ class Session:
 
     def _calibrate(self) -> None:
         self._probed_ns = self._clock()
-        end = min(self._probed_ns + CALIBRATION_NS, self._deadline_ns)
+        # a device whose quiet level nobody knows is watched for longer: it may be busy for seconds on end
+        watch_ns = FIRST_CALIBRATION_NS if self._settings.quiet_level_us is None else CALIBRATION_NS
+        end = min(self._probed_ns + watch_ns, self._deadline_ns)
         while self._clock() < end:
             self._probe_us()
         self._band.settle()

@@ -156,10 +156,10 @@ class SearchSpace:
 
     def architecture(self, code: Sequence[int] | Codes) -> Architecture:
         """One row of codes as a value, brought into canonical form."""
-        row = np.asarray(code, dtype=np.int16)[None]
-        if row.shape[1] != len(self.choices) or ((row < 0) | (row >= self.n_options)).any():
-            raise ConfigError(f"{[int(i) for i in row[0]]} is not an architecture of space '{self.name}'")
-        return Architecture(self.id, tuple(int(i) for i in self.canonical(row)[0]))
+        row = np.asarray(code, dtype=np.int64)[None]
+        if row.shape != (1, len(self.choices)) or ((row < 0) | (row >= self.n_options)).any():
+            raise ConfigError(f"{row[0].tolist()} is not an architecture of space '{self.name}'")
+        return Architecture(self.id, tuple(int(i) for i in self.canonical(row.astype(np.int16))[0]))
 
     def parse(self, values: Mapping[str, Any]) -> Architecture:
         """An architecture from choice names and options; choices that stay inactive may be left out."""

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import ConfigDict
 
-from hwnas.core.arch import Architecture
+from hwnas.core.arch import MAX_OPTIONS, Architecture
 from hwnas.core.device import QUANTILES, Fact, Measurement, MeasurePlan
 from hwnas.core.errors import TableError
 from hwnas.core.serial import STRICT, canonical_json, parse, plain, write_atomic
@@ -137,6 +138,8 @@ def _assemble(file: _File, samples: _Samples) -> LatencyTable:
     for key, line in file.networks.items():
         if line.space is None or line.codes is None:
             raise TableError(f"network '{key}' has no space or codes")
+        if not all(0 <= code < MAX_OPTIONS for code in line.codes):
+            raise TableError(f"network '{key}' has codes that no space has")
         networks[key] = Network(Architecture(line.space, line.codes), samples.networks[key])
     return LatencyTable(
         device=file.device,
@@ -154,15 +157,20 @@ def _assemble(file: _File, samples: _Samples) -> LatencyTable:
 
 
 def _summary(measurement: Measurement) -> dict[str, Any]:
-    quantiles = {f"{name}_ms": round(measurement.quantile_ms(name), _DECIMALS) for name in QUANTILES}
+    quantiles = np.quantile(np.asarray(measurement.samples_ms), list(QUANTILES.values()))
     return {
         "n": len(measurement.samples_ms),
         "rejected": measurement.rejected,
-        **quantiles,
-        "ci95_ms": [round(end, _DECIMALS) for end in measurement.interval_ms("p50")],
-        "load_ms": measurement.load_ms,
-        "first_ms": measurement.first_ms,
+        **{f"{name}_ms": _rounded(value) for name, value in zip(QUANTILES, quantiles, strict=True)},
+        "ci95_ms": [_rounded(end) for end in measurement.interval_ms("p50")],
+        "load_ms": _rounded(measurement.load_ms),
+        "first_ms": _rounded(measurement.first_ms),
     }
+
+
+def _rounded(value_ms: float | None) -> float | None:
+    """To the nanosecond, which is what clocks give."""
+    return None if value_ms is None else round(float(value_ms), _DECIMALS)
 
 
 def _document(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_codes_of_another_space_are_refused(codes: np.ndarray) -> None:
         DEEP.check(codes.astype(np.int16))
 
 
-@pytest.mark.parametrize("code", [[0, 0], [0, 0, 2], [-1, 0, 0], [0, 0, 0, 0]])
+@pytest.mark.parametrize("code", [[0, 0], [0, 0, 2], [-1, 0, 0], [0, 0, 0, 0], [0, 0, 65536]])
 def test_an_architecture_of_another_space_is_refused(code: list[int]) -> None:
     with pytest.raises(ConfigError, match="is not an architecture of space 'deep'"):
         DEEP.architecture(code)

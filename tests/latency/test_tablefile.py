@@ -245,6 +245,8 @@ def test_a_line_without_samples_is_refused(stored: Path) -> None:
         (lambda d: d.update(threads="1"), "threads: must be"),
         (lambda d: d.update(regime="calm"), "unknown regime 'calm'"),
         (lambda d: next(iter(d["networks"].values())).update(codes=None), "has no space or codes"),
+        (lambda d: next(iter(d["networks"].values())).update(codes=[70_000]), "has codes that no space has"),
+        (lambda d: next(iter(d["networks"].values())).update(codes=[0, 1]), "its key must be"),
         (lambda d: d.update(version=2), "version 2 is newer than this hwnas reads (1); upgrade hwnas"),
         (lambda d: d.update(version=0), "version: must be"),
         (lambda d: d.pop("version"), "not a latency table"),

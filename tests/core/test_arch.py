@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.arch import MAX_OPTIONS, Architecture, Block, Choice, Condition, SearchSpace, constants_of, with_constants
@@ -45,12 +45,14 @@ def active_by_hand(space: SearchSpace, row: np.ndarray) -> list[bool]:
     return list(on.values())
 
 
+@settings(deadline=None)
 @given(populations())
 def test_activity_follows_the_conditions(drawn: tuple[SearchSpace, np.ndarray]) -> None:
     space, codes = drawn
     assert space.active(codes).tolist() == [active_by_hand(space, row) for row in codes]
 
 
+@settings(deadline=None)
 @given(populations())
 def test_canonical_form_is_a_fixed_point_that_changes_no_meaning(drawn: tuple[SearchSpace, np.ndarray]) -> None:
     space, codes = drawn
@@ -62,12 +64,14 @@ def test_canonical_form_is_a_fixed_point_that_changes_no_meaning(drawn: tuple[Se
     space.check(canonical)
 
 
+@settings(deadline=None)
 @given(spaces())
 def test_the_size_counts_architectures(space: SearchSpace) -> None:
     codes = np.indices(tuple(int(n) for n in space.n_options)).reshape(len(space.choices), -1).T.astype(np.int16)
     assert space.size == len(np.unique(space.canonical(codes), axis=0))
 
 
+@settings(deadline=None)
 @given(populations())
 def test_values_lead_back_to_the_architecture(drawn: tuple[SearchSpace, np.ndarray]) -> None:
     space, codes = drawn

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.device import QUANTILES, Device, Measurement, MeasurePlan
@@ -13,6 +13,7 @@ from hwnas.core.serial import parse
 TIMES = st.lists(st.floats(0.001, 1000.0), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(TIMES, st.sampled_from(sorted(QUANTILES)))
 def test_quantiles_lie_within_the_samples_and_their_interval(times: list[float], statistic: str) -> None:
     measured = Measurement(tuple(times), rejected=0)
@@ -22,6 +23,7 @@ def test_quantiles_lie_within_the_samples_and_their_interval(times: list[float],
     assert value == np.quantile(times, QUANTILES[statistic])
 
 
+@settings(deadline=None)
 @given(TIMES)
 def test_more_confidence_is_a_wider_interval(times: list[float]) -> None:
     measured = Measurement(tuple(times), rejected=0)

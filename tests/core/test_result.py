@@ -1,7 +1,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.errors import ConfigError
@@ -32,12 +32,14 @@ def test_anything_else_is_refused_with_an_example(text: object) -> None:
         LatencyLimit.parse(text)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_a_limit_or_an_error(text: str) -> None:
     with suppress(ConfigError):
         assert LatencyLimit.parse(text).value > 0
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e6))
 def test_what_is_printed_is_read_back(ms: float) -> None:
     assert LatencyLimit.parse(f"{ms!r}ms").resolve_ms(1.0) == pytest.approx(ms)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict
 
@@ -44,6 +44,7 @@ class Outer:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_canonical_json_says_the_same_in_one_way(value: Any) -> None:
     text = canonical_json(value)
@@ -52,6 +53,7 @@ def test_canonical_json_says_the_same_in_one_way(value: Any) -> None:
     assert "\n" not in text
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.integers(), min_size=2))
 def test_order_of_keys_does_not_count(value: dict[str, int]) -> None:
     turned = dict(reversed(list(value.items())))
@@ -59,6 +61,7 @@ def test_order_of_keys_does_not_count(value: dict[str, int]) -> None:
     assert len(content_id(value)) == 16
 
 
+@settings(deadline=None)
 @given(JSON, JSON)
 def test_ids_differ_when_the_content_does(one: Any, other: Any) -> None:
     assert (content_id(one) == content_id(other)) == (canonical_json(one) == canonical_json(other))

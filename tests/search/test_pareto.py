@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -22,6 +22,7 @@ def brute_force(points: np.ndarray) -> set[int]:
 POINTS = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=4).map(lambda s: (s[0] * 6, s[1])), elements=st.integers(0, 5))
 
 
+@settings(deadline=None)
 @given(points=POINTS)
 def test_it_is_what_the_definition_says(points: np.ndarray) -> None:
     front = pareto_front(points)

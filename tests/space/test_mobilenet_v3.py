@@ -41,6 +41,7 @@ def test_widths_are_multiples_of_eight_and_never_much_less(value: float, rounded
     assert make_divisible(value) == rounded
 
 
+@settings(deadline=None)
 @given(st.floats(1, 4000))
 def test_any_width_is_divisible_and_at_most_a_tenth_less(value: float) -> None:
     rounded = make_divisible(value)

@@ -1,5 +1,7 @@
+import gc
 import sys
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -61,6 +63,24 @@ def test_onnxruntime_loads_and_runs_a_model(tmp_path):
 def test_onnxruntime_takes_inputs_of_every_type_and_open_shapes(tmp_path, element):
     path = onnx_identity(tmp_path / "a.onnx", element=element, shape=["batch", 4])
     open_runtime("onnxruntime").load(str(path), 1, 0)()
+
+
+def test_inputs_live_as_long_as_the_model(tmp_path, monkeypatch):
+    made = []
+
+    def remembered(*arguments):
+        value = random_input(*arguments)
+        made.append(weakref.ref(value))
+        return value
+
+    monkeypatch.setattr("hwnas_agent.runtimes.random_input", remembered)
+    run = open_runtime("onnxruntime").load(str(onnx_convolution(tmp_path / "a.onnx")), 1, 0)
+    gc.collect()
+    assert made[0]() is not None
+    run()
+    del run
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_an_input_that_cannot_be_filled_is_named(tmp_path):

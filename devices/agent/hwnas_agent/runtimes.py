@@ -100,18 +100,27 @@ def _onnxruntime() -> Runtime:
         if session.get_providers() != [_CPU]:
             raise RuntimeUnusable(f"onnxruntime took {session.get_providers()} instead of {_CPU}")
         binding = session.io_binding()
+        inputs = []
         for offset, slot in enumerate(session.get_inputs()):
             word = slot.type[len("tensor(") : -1]
             if word not in _ONNX_TYPES:
                 raise ModelUnusable(f"input '{slot.name}' is of type {slot.type}, which the agent cannot fill")
-            value = random_input(slot.shape, _ONNX_TYPES[word], seed + offset)
-            binding.bind_ortvalue_input(slot.name, ort.OrtValue.ortvalue_from_numpy(value))
+            inputs.append(random_input(slot.shape, _ONNX_TYPES[word], seed + offset))
+            binding.bind_ortvalue_input(slot.name, ort.OrtValue.ortvalue_from_numpy(inputs[-1]))
         for slot in session.get_outputs():
             binding.bind_output(slot.name, "cpu")
-        run = session.run_with_iobinding
-        return lambda: run(binding)
+        return _bound(session.run_with_iobinding, binding, inputs)
 
     return Runtime(str(ort.__version__), _CPU, load)
+
+
+def _bound(run: Callable[[Any], object], binding: Any, inputs: list[Any]) -> Run:
+    """A call that keeps ``inputs`` alive: a binding borrows their memory, and what comes there later (denormals) may cost 20 times."""
+
+    def call(*, _kept: list[Any] = inputs) -> object:
+        return run(binding)
+
+    return call
 
 
 def _litert_module() -> tuple[Any, str]:

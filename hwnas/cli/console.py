@@ -16,8 +16,11 @@ from rich.table import Table
 from hwnas.core.serial import plain
 from hwnas.pipeline.reporter import Advance
 
+WIDE = 150
+"""Columns where output goes to a file or a pipe, which have no width of their own."""
+
 err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 class Terminal:

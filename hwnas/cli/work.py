@@ -43,35 +43,37 @@ def run(
 
 
 def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("target", "budget", "subnet", "val %", "test %", "predicted ms", "measured ms", "typical ms", "kB", "int8", "verdict")
+    columns = ("target", "budget ms", "subnet", "test %", "predicted ms", "measured ms", "typical ms", "kB", "verdict")
     shown = []
     for r in rows:
         low, high = r["measured_ci_ms"]
         shown.append(
             (
-                f"{r['device']}/{r['runtime']} {r['precision']}",
-                f"{r['budget_ms']:.4f} ms ({r['budget']})",
+                f"{r['device']}/{r['runtime']}",
+                f"{r['budget_ms']:.4f} ({r['budget']})" if r["budget"].endswith("%") else f"{r['budget_ms']:.4f}",
                 r["arch"][:8],
-                f"{100 * r['accuracy_val']:.1f}",
                 f"{100 * r['accuracy_test']:.1f}",
-                f"{r['predicted_ms']:.4f} (≤ {r['predicted_hi_ms']:.4f})",
+                f"{r['predicted_ms']:.4f} ≤ {r['predicted_hi_ms']:.4f}",
                 f"{r['measured_ms']:.4f} ± {(high - low) / 2:.4f}",
                 f"{r['measured_typical_ms']:.4f}",
                 f"{r['size_bytes'] / 1000:.0f}",
-                _int8_cell(r["int8"]),
                 r["verdict"],
             )
         )
     show_table(columns, shown)
+    statistic = {f"{r['statistic']} in the {r['regime']} state" for r in rows}
+    out.print(
+        f"budgets are about {' and '.join(sorted(statistic))}; typical counts every sample, disturbed or not", soft_wrap=True, style="dim"
+    )
     for r in rows:
-        if r["int8"] and not r["int8"]["ships"]:
-            out.print(f"{r['runtime']} {r['budget']}: int8 is left out: {'; '.join(r['int8']['reasons'])}", soft_wrap=True, style="dim")
+        if r["int8"]:
+            out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")
 
 
-def _int8_cell(companion: Mapping[str, Any] | None) -> str:
-    if companion is None:
-        return "-"
-    return f"{100 * companion['accuracy_test']:.1f} % {companion['measured_ms']:.4f} ms" if companion["ships"] else "left out"
+def _int8_line(companion: Mapping[str, Any]) -> str:
+    test, size = f"{100 * companion['accuracy_test']:.1f} % on the test part", f"{companion['size_bytes'] / 1000:.0f} kB"
+    figures = f"{test}, {companion['measured_ms']:.4f} ms, {size}"
+    return f"int8 file beside it: {figures}" if companion["ships"] else f"int8 file left out ({figures}): {'; '.join(companion['reasons'])}"
 
 
 def profile(

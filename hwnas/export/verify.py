@@ -146,7 +146,9 @@ def _check_tflite(path: Path, data: bytes) -> None:
         model = tables.Model.GetRootAs(data)
         codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
         custom = [code.CustomCode() for code in codes if code.BuiltinCode() == tables.BuiltinOperator.CUSTOM or code.CustomCode()]
-        outside = any(model.Buffers(i).Offset() > 1 for i in range(model.BuffersLength()))
+        # a buffer may lie behind the tables (offset above 1), but not behind the end of the file
+        buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+        outside = any(b.Offset() > 1 and b.Offset() + b.Size() > len(data) for b in buffers)
         operators = sum(model.Subgraphs(i).OperatorsLength() for i in range(model.SubgraphsLength()))
     except (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError) as problem:
         raise VerificationError(f"{path}: not a TFLite model ({type(problem).__name__})") from None
@@ -155,4 +157,4 @@ def _check_tflite(path: Path, data: bytes) -> None:
     if custom:
         raise VerificationError(f"{path}: uses the custom operator '{(custom[0] or b'').decode(errors='replace')}'")
     if outside:
-        raise VerificationError(f"{path}: keeps weights outside of its tables; only self-contained files are loaded")
+        raise VerificationError(f"{path}: keeps weights outside of the file; only self-contained files are loaded")

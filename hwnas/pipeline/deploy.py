@@ -71,7 +71,11 @@ def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]
         waiting = [g for g in goals if position < len(picks[g]) and not any(a.ok for a in attempts[g])]
         if not waiting:
             break
-        files = {goal: built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe)) for goal in waiting}
+        with ctx.reporter.stage(f"export for {waiting[0].name}", len(waiting)) as advance:
+            files = {}
+            for goal in waiting:
+                files[goal] = built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe))
+                advance(len(files), goal.limit.text)
         timings = _time(bench, waiting, [b.main for b in files.values()])
         for goal in waiting:
             timing = timings[files[goal].main.sha256]

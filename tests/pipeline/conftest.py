@@ -1,0 +1,102 @@
+"""A workspace small enough to be run whole in a test: real images, a real supernet, real files; only the device is pretended."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+CONFIG = """
+seed = 1
+[data]
+source = "fashion-mnist"
+[data.limits]
+train = 240
+val = 100
+test = 100
+[space]
+preset = "tiny-32"
+resolutions = [{sizes}]
+[train]
+epochs = 2
+threads = 1
+batch = 40
+checkpoint_steps = 2
+[profile]
+networks = 6
+min_repeats = 5
+[accuracy]
+subnets = 12
+recalibration_images = 40
+[search]
+trials = 600
+candidates = 2
+"""
+DEVICE = 'transport = "pretend"\nruntimes = ["onnxruntime", "litert"]\n'
+RECIPE = """
+device = "toy"
+runtime = "{runtime}"
+budgets = ["50%", "90%"]
+[int8]
+calibration_images = 32
+max_accuracy_drop = 0.2
+min_top1_agreement = 0.3
+"""
+
+
+def load_pretend():
+    """The pretended device's module, once, under one name."""
+    if "pretend_device" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("pretend_device", HERE / "pretend.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["pretend_device"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["pretend_device"]
+
+
+@pytest.fixture(scope="session")
+def pretend():
+    return load_pretend()
+
+
+def write_workspace(root: Path, *, runtimes=("onnxruntime", "litert")) -> Path:
+    from hwnas.space.family import find_space
+    from hwnas.space.mobilenet_v3 import MobileNetV3  # registers the family
+
+    assert MobileNetV3
+    sizes = find_space("tiny-32").choices[0].options
+    files = {"hwnas.toml": CONFIG.format(sizes=f"{sizes[0]}, {sizes[-1]}"), "devices/toy.toml": DEVICE}
+    files |= {f"export/recipes/toy-{runtime}.toml": RECIPE.format(runtime=runtime) for runtime in runtimes}
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return write_workspace(tmp_path / "ws")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, pretend):
+    """A finished run: its workspace and its JSON. Tests that change anything take `copy`."""
+    from hwnas.pipeline.context import Context
+    from hwnas.pipeline.run import run
+    from hwnas.workspace import Workspace
+
+    root = write_workspace(tmp_path_factory.mktemp("finished") / "ws")
+    result = run(Context(Workspace.open(root)))
+    return root, json.loads(json.dumps(result.document()))
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished workspace, to be changed."""
+    root, _ = finished
+    return shutil.copytree(root, tmp_path / "copy")

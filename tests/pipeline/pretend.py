@@ -1,0 +1,115 @@
+"""A device that needs no time: every model takes what its size says, the same in every run. For tests of all but measuring itself.
+
+Run as a program it is the command line with this device's transport added: ``python tests/pipeline/pretend.py run --workspace …``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from hwnas.core.errors import AgentTimeout
+from hwnas.profiler.channel import LAUNCHERS
+
+SAMPLES = 120
+
+
+def duration_ms(path: Path) -> float:
+    """A call, and so much for each byte of weights: blocks add up to networks."""
+    return 0.004 + path.stat().st_size * 4e-7
+
+
+def samples_ms(path: Path, *, slow: float = 1.0) -> list[float]:
+    seed = int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:8], "little")
+    noise = np.random.default_rng(seed).normal(1.0, 0.002, SAMPLES)
+    return [float(x) for x in slow * duration_ms(path) * noise]
+
+
+class PretendChannel:
+    """Answers like an agent, at once."""
+
+    slow_files = 1.0
+    """How much slower exported files are than their table says."""
+
+    def __init__(self):
+        self.messages = deque()
+        self.jobs = {}
+
+    def send(self, message):
+        if message["type"] == "hello":
+            runtime = {"version": "0", "reason": None, "max_ir": 10, "max_opset": 21}
+            found = {name: dict(runtime) for name in ("onnxruntime", "litert")}
+            self.messages.append(
+                {
+                    "type": "hello",
+                    "agent": "0",
+                    "python": "3",
+                    "system": "none",
+                    "arch": "none",
+                    "libc": None,
+                    "cores": [0],
+                    "runtimes": found,
+                    "facts": {},
+                }
+            )
+        elif message["type"] == "job":
+            self.jobs[message["id"]] = Path(message["path"])
+        elif message["type"] == "start":
+            self.messages.append({"type": "ready", "runtime_version": "0", "provider": "pretend", "cores": [0], "run_queue_seen": False})
+            self.messages.extend(self.result(key, path) for key, path in self.jobs.items())
+            n = len(self.jobs)
+            self.messages.append(
+                {
+                    "type": "done", "results": n, "short": 0, "fewest": 0, "visits": n, "probes": n, "quiet_level_us": 100.0,
+                    "quiet_share": 1.0, "reference_us": [100.0], "seconds": 0.0,
+                }
+            )  # fmt: skip
+
+    def result(self, key, path):
+        slow = self.slow_files if key.startswith("file:") else 1.0
+        quiet = samples_ms(path, slow=slow)
+        return {
+            "type": "result", "id": key, "quiet_ms": quiet, "typical_ms": [1.1 * t for t in quiet], "rejected": 1, "load_ms": 1.0,
+            "first_ms": 1.0, "runs_per_sample": 1, "quiet_level_us": 100.0, "chunk": 0,
+        }  # fmt: skip
+
+    def receive(self, *, timeout_s):
+        if not self.messages:
+            raise AgentTimeout("nothing more to say")
+        return self.messages.popleft()
+
+    def push(self, local, remote):
+        return str(local)
+
+    def pull(self, remote, local):
+        raise NotImplementedError
+
+    def close(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+
+class PretendLauncher:
+    def __init__(self, device):
+        self.device = device
+
+    def launch(self):
+        return PretendChannel()
+
+
+if "pretend" not in LAUNCHERS:
+    LAUNCHERS.register("pretend", PretendLauncher)
+
+if __name__ == "__main__":
+    from hwnas.cli.main import call
+
+    sys.exit(call(sys.argv[1:]))

@@ -1,0 +1,179 @@
+"""The whole run on a small scale: what it says, what it leaves behind, and that it gives the same again."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas.core.errors import BudgetMissed, InfeasibleError, UsageError
+from hwnas.core.serial import sha256_file
+from hwnas.export.manifest import check_manifest
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.run import run
+from hwnas.pipeline.timings import Recording
+from hwnas.workspace import Workspace
+
+ROW = {
+    "device", "runtime", "precision", "budget_ms", "arch", "accuracy_val", "accuracy_test", "predicted_ms", "predicted_hi_ms",
+    "measured_ms", "measured_ci_ms", "measured_typical_ms", "size_bytes", "parity_max_abs", "artifact", "verdict",
+}  # fmt: skip
+
+
+def models(root: Path, document: dict) -> dict[str, str]:
+    """SHA-256 of every model file that a run shipped, by its path."""
+    folder = root / "runs" / document["run"] / "artifacts"
+    return {p.relative_to(folder).as_posix(): sha256_file(p) for p in folder.rglob("*") if p.suffix in (".onnx", ".tflite")}
+
+
+def test_the_document_is_as_promised(finished):
+    root, document = finished
+    assert set(document) == {"run", "seconds", "targets"}
+    assert len(document["targets"]) == 4
+    for row in document["targets"]:
+        assert set(row) >= ROW
+        assert row["verdict"] == "ok"
+        assert row["predicted_ms"] <= row["predicted_hi_ms"] <= row["budget_ms"]
+        low, high = row["measured_ci_ms"]
+        assert low <= row["measured_ms"] <= high <= row["budget_ms"]
+        assert row["measured_typical_ms"] == pytest.approx(1.1 * row["measured_ms"])
+        artifact = root / row["artifact"]
+        assert artifact.stat().st_size == row["size_bytes"]
+        assert 0 <= row["accuracy_test"] <= 1
+        assert all(math.isfinite(v) for v in row.values() if isinstance(v, float))
+
+
+def test_a_larger_budget_never_gives_a_worse_candidate(finished):
+    _, document = finished
+    for runtime in ("onnxruntime", "litert"):
+        rows = sorted((r for r in document["targets"] if r["runtime"] == runtime), key=lambda r: r["budget_ms"])
+        accuracies = [
+            json.loads((finished[0] / r["artifact"]).with_name("manifest.json").read_text())["metrics"]["accuracy_supernet"] for r in rows
+        ]
+        assert accuracies == sorted(accuracies)
+
+
+def test_every_manifest_holds_and_names_what_was_used(finished):
+    root, document = finished
+    for row in document["targets"]:
+        manifest = check_manifest((root / row["artifact"]).with_name("manifest.json"))
+        assert manifest.arch_id == row["arch"]
+        assert manifest.latency.measured_ms == row["measured_ms"]
+        assert manifest.latency.measured_ci_ms == tuple(row["measured_ci_ms"])
+        assert manifest.table["sha256"] == sha256_file(root / "runs" / document["run"] / "tables" / "toy" / manifest.table["file"])
+        assert manifest.parity.within_limit
+        assert manifest.attempts[-1].fits
+        assert manifest.device_drift == pytest.approx(0, abs=1e-9)
+        assert {entry.path for entry in manifest.files} >= {Path(row["artifact"]).name, "labels.txt", "preprocessing.json"}
+
+
+def test_a_file_runs_by_its_own_word_alone(finished):
+    """Only what lies beside the file is used: labels and preprocessing as written there."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    root, document = finished
+    row = next(r for r in document["targets"] if r["runtime"] == "onnxruntime")
+    path = root / row["artifact"]
+    steps = json.loads((path.parent / "preprocessing.json").read_text())
+    labels = (path.parent / "labels.txt").read_text().splitlines()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    properties = session.get_modelmeta().custom_metadata_map
+    assert json.loads(properties["hwnas.labels"]) == labels
+    assert json.loads(properties["hwnas.preprocessing"]) == steps
+    image = np.zeros((1, len(steps["mean"]), steps["size"], steps["size"]), dtype=np.float32)
+    image = (image / steps["scale"] - np.array(steps["mean"], dtype=np.float32).reshape(1, -1, 1, 1)) / np.array(steps["std"]).reshape(
+        1, -1, 1, 1
+    )
+    (logits,) = session.run(None, {session.get_inputs()[0].name: image.astype(np.float32)})
+    assert logits.shape == (1, len(labels))
+
+
+class Watching:
+    """A reporter that remembers the stages that were worked on."""
+
+    def __init__(self):
+        self.worked = []
+
+    def stage(self, title, total):
+        from contextlib import nullcontext
+
+        self.worked.append(title)
+        return nullcontext(lambda done, text: None)
+
+    def reused(self, title):
+        pass
+
+    def note(self, text):
+        pass
+
+
+def test_a_second_run_reuses_everything(copy, finished):
+    _, document = finished
+    watching = Watching()
+    again = run(Context(Workspace.open(copy), watching)).document()
+    assert again["targets"] == document["targets"]
+    assert again["run"] == document["run"]
+    assert not [title for title in watching.worked if title.startswith(("train", "profile", "evaluate subnets", "time"))]
+
+
+def test_the_same_seed_and_journal_give_the_same_files_elsewhere(tmp_path, finished):
+    from shutil import copytree, ignore_patterns
+
+    root, document = finished
+    elsewhere = copytree(root, tmp_path / "elsewhere", ignore=ignore_patterns("runs"))
+    (elsewhere / "devices" / "toy.toml").write_text('transport = "no such transport"\nruntimes = ["onnxruntime", "litert"]\n')
+    journal = root / "runs" / document["run"] / "journal.jsonl"
+    again = run(Context(Workspace.open(elsewhere), replay=Recording.read(journal))).document()
+    assert [row["arch"] for row in again["targets"]] == [row["arch"] for row in document["targets"]]
+    assert [row["measured_ms"] for row in again["targets"]] == [row["measured_ms"] for row in document["targets"]]
+    assert models(elsewhere, again) == models(root, document)
+
+
+def test_a_replay_that_lacks_a_timing_is_refused(copy, finished, tmp_path):
+    root, document = finished
+    lines = (root / "runs" / document["run"] / "journal.jsonl").read_text().split("\n")
+    kept = [line for line in lines if line and '"key":"overhead"' not in line]
+    (tmp_path / "short.jsonl").write_text("\n".join(kept) + "\n")
+    with pytest.raises(UsageError, match=r"toy/\w+: the replayed journal has no table timing of overhead"):
+        run(Context(Workspace.open(copy), replay=Recording.read(tmp_path / "short.jsonl")))
+
+
+@pytest.mark.parametrize("text", ["", '{"kind":"session","conditions":"x"}\n'])
+def test_a_journal_without_timings_is_no_recording(tmp_path, text):
+    (tmp_path / "j.jsonl").write_text(text)
+    with pytest.raises(UsageError, match="holds no timings"):
+        Recording.read(tmp_path / "j.jsonl")
+
+
+def test_a_missed_budget_is_shown_after_the_next_best_were_tried(copy, pretend, monkeypatch):
+    monkeypatch.setattr(pretend.PretendChannel, "slow_files", 3.0)
+    for path in (copy / "runs" / "stages").glob("verify-*/journal.jsonl"):
+        path.unlink()
+    for path in (copy / "export" / "recipes").glob("*.toml"):
+        path.write_text(path.read_text().partition("[int8]")[0])
+    result = run(Context(Workspace.open(copy)))
+    assert {row["verdict"] for row in result.rows} == {"over budget"}
+    assert max(row["tried"] for row in result.rows) > 1
+    for row in result.rows:
+        manifest = check_manifest((copy / row["artifact"]).with_name("manifest.json"))
+        assert manifest.verdict == "over budget"
+        assert len(manifest.attempts) == row["tried"]
+    with pytest.raises(BudgetMissed, match=r"4 of 4 budgets missed; first 50% = .* predicted .* measured .* to .* candidates") as caught:
+        result.require_ok()
+    assert caught.value.exit_code == 4
+
+
+def test_a_budget_that_nothing_fits_is_refused_before_anything_is_trained(workspace, pretend):
+    recipe = workspace / "export" / "recipes" / "toy-litert.toml"
+    recipe.write_text(recipe.read_text().replace('"50%", "90%"', '"0.001ms"'))
+    with pytest.raises(InfeasibleError, match=r"fits 0\.001 ms; the quickest needs") as caught:
+        run(Context(Workspace.open(workspace)))
+    assert caught.value.exit_code == 6
+    assert not list((workspace / "runs" / "stages").glob("train-*"))
+
+
+def test_a_workspace_without_recipes_says_so(workspace):
+    for path in (workspace / "export" / "recipes").glob("*.toml"):
+        path.unlink()
+    with pytest.raises(UsageError, match="no recipes; write one"):
+        run(Context(Workspace.open(workspace)))

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hwnas.space.mobilenet_v3 import BlockSpec
+from hwnas.supernet.depthwise import depthwise_conv2d
 from hwnas.supernet.static import BN_EPS, ConvBnAct, InvertedResidual, SqueezeExcite, activation, squeezed
 
 
@@ -64,7 +65,7 @@ class ElasticDepthwise(nn.Module):
 
     def forward(self, x: Tensor, size: int) -> Tensor:
         """``(N, c, H, W) -> (N, c, H', W')``."""
-        return F.conv2d(x, self.kernel(size, x.shape[1]), None, self.stride, size // 2, groups=x.shape[1])
+        return depthwise_conv2d(x, self.kernel(size, x.shape[1]), self.stride)
 
     def fill(self, conv: nn.Conv2d) -> None:
         """Copy the kernel of ``conv``'s size for its channels into it."""

@@ -1,0 +1,149 @@
+"""Accuracy of subnets from their choices: ridge regression (Hoerl & Kennard 1970) on what is chosen and on how large each part is.
+
+Features are the one-hot choices, and the products of a few sizes with each other: how much of each group is active and how large its options are,
+because accuracy saturates. scikit-learn chooses the penalty by leave-one-out error when fitting; predicting needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.arch import Codes, SearchSpace
+from hwnas.core.artifacts import load_predictor, save_predictor
+from hwnas.core.errors import PredictorError
+from hwnas.core.predict import Floats, Prediction
+from hwnas.space.family import blockwise
+from hwnas.space.moves import encode
+
+KIND = "accuracy-ridge"
+PENALTIES = tuple(float(10.0**e) for e in np.arange(-3, 3.5, 0.5))
+MIN_SUBNETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RidgeFit:
+    """``mean``, ``scale`` and ``weights`` by feature, ``(p,)``; ``inverse (p, p)`` is that of the penalised Gram matrix."""
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    intercept: float
+    inverse: Floats
+    residual_std: float
+    penalty: float
+    subnets: int
+
+
+@dataclass(frozen=True)
+class RidgeAccuracy:
+    """Predicts top-1 accuracy, a share, for one space; `fit` returns the fitted one."""
+
+    space: SearchSpace
+    fitted: RidgeFit | None = None
+
+    def fit(self, codes: Codes, y: Floats) -> Self:
+        """From ``codes: (n, n_choices) int16`` and accuracies ``y: (n,)`` of 0 to 1."""
+        from sklearn.linear_model import RidgeCV
+
+        self.space.check(codes)
+        target = np.asarray(y, dtype=np.float64)
+        if target.shape != (len(codes),) or len(codes) < MIN_SUBNETS:
+            raise PredictorError(
+                f"an accuracy fit needs at least {MIN_SUBNETS} subnets with one accuracy each, not {len(codes)} and {target.shape}"
+            )
+        if not np.isfinite(target).all() or (target < 0).any() or (target > 1).any():
+            raise PredictorError("accuracies must be shares between 0 and 1")
+        raw = features(self.space, codes)
+        mean, scale = raw.mean(axis=0), raw.std(axis=0)
+        scale[scale < 1e-9] = 1.0
+        x = (raw - mean) / scale
+        model = RidgeCV(alphas=PENALTIES, store_cv_results=True).fit(x, target)
+        chosen = PENALTIES.index(float(model.alpha_))
+        inverse = np.linalg.inv(x.T @ x + model.alpha_ * np.eye(x.shape[1]))
+        return type(self)(
+            self.space,
+            RidgeFit(
+                mean=mean,
+                scale=scale,
+                weights=np.asarray(model.coef_, dtype=np.float64),
+                intercept=float(model.intercept_),
+                inverse=inverse,
+                residual_std=float(np.sqrt(model.cv_results_[:, chosen].mean())),
+                penalty=float(model.alpha_),
+                subnets=len(codes),
+            ),
+        )
+
+    def predict(self, codes: Codes) -> Prediction:
+        """``(n, n_choices) int16 -> (n,)`` shares; the standard deviation grows with the distance from the subnets that were seen."""
+        fit = self.fitted
+        if fit is None:
+            raise PredictorError(f"the accuracy predictor of space '{self.space.name}' is not fitted yet")
+        x = (features(self.space, codes) - fit.mean) / fit.scale
+        spread = np.einsum("ij,ij->i", x @ fit.inverse, x)
+        return Prediction(np.clip(fit.intercept + x @ fit.weights, 0.0, 1.0), fit.residual_std * np.sqrt(1 + spread))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What to store: the space and the fit."""
+        fit = self.fitted
+        if fit is None:
+            raise PredictorError(f"the accuracy predictor of space '{self.space.name}' is not fitted yet")
+        arrays = {name: getattr(fit, name) for name in ("mean", "scale", "weights", "inverse")}
+        numbers = {name: getattr(fit, name) for name in ("intercept", "residual_std", "penalty", "subnets")}
+        return {"space": self.space.id, **numbers}, arrays
+
+
+def features(space: SearchSpace, codes: Codes) -> Floats:
+    """One-hot choices and products of sizes, ``(n, n_choices) int16 -> (n, p) float64``."""
+    sizes = _sizes(space, codes)
+    upper = np.triu_indices(sizes.shape[1])
+    return np.concatenate([encode(space, codes), sizes[:, upper[0]] * sizes[:, upper[1]]], axis=1)
+
+
+def _sizes(space: SearchSpace, codes: Codes) -> Floats:
+    """Whole-network choices, and for each group its share of active choices and the mean position of their options; all 0 to 1."""
+    active = space.active(codes)
+    position = codes / np.maximum(space.n_options - 1, 1)
+    groups = blockwise(space).groups(space)
+    inside = {p for group in groups for p in group.choices}
+    columns = [position[:, p] for p in range(len(space.choices)) if p not in inside]
+    for group in groups:
+        members = list(group.choices)
+        count = active[:, members].sum(axis=1)
+        columns.append(count / len(members))
+        columns.append((position[:, members] * active[:, members]).sum(axis=1) / np.maximum(count, 1))
+    return np.stack(columns, axis=1)
+
+
+def save_accuracy(path: Path, predictor: RidgeAccuracy) -> None:
+    """Store as ``path`` (``….json``) and ``….npz`` beside it."""
+    meta, arrays = predictor.state()
+    save_predictor(path, KIND, meta, arrays)
+
+
+def load_accuracy(path: Path, space: SearchSpace) -> RidgeAccuracy:
+    """The predictor at ``path``, which must be of ``space``; anything else, and a torn or changed file, raises `PredictorError`."""
+    stored = load_predictor(path)
+    stored.require(KIND, space=space.id)
+    meta: Mapping[str, Any] = stored.meta
+    p = features(space, np.zeros((1, len(space.choices)), dtype=np.int16)).shape[1]
+    try:
+        fit = RidgeFit(
+            mean=stored.array("mean", shape=(p,)),
+            scale=stored.array("scale", shape=(p,)),
+            weights=stored.array("weights", shape=(p,)),
+            intercept=float(meta["intercept"]),
+            inverse=stored.array("inverse", shape=(p, p)),
+            residual_std=float(meta["residual_std"]),
+            penalty=float(meta["penalty"]),
+            subnets=int(meta["subnets"]),
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise PredictorError(f"{path}: not an accuracy predictor as this version writes it ({problem}); run 'hwnas train' again") from None
+    return RidgeAccuracy(space, fit)

@@ -1,0 +1,191 @@
+"""The training loop: the sandwich rule with in-place distillation (Yu et al. 2020, BigNAS, arXiv 2003.11142).
+
+In every step the largest subnet learns from the labels, and the smallest and some random ones learn from what the largest says of the same
+images at their own resolutions. Batches, subnets and augmentation are functions of seed, epoch and step, so a run that was killed anywhere
+and goes on from its last checkpoint ends with the same bits on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hwnas.core.arch import Architecture, SearchSpace
+from hwnas.core.errors import DataError, UsageError
+from hwnas.data.batches import augment, batches
+from hwnas.data.dataset import Dataset
+from hwnas.data.images import Pixels8
+from hwnas.space.family import family_of
+from hwnas.space.moves import sample
+from hwnas.supernet.checkpoint import Checkpoints, Position
+from hwnas.supernet.family import Supernet
+from hwnas.supernet.recipe import TrainConfig
+from hwnas.supernet.tensors import channels_last, threads
+
+Subnets = Callable[[int, int], tuple[Architecture, ...]]
+"""The subnets to train at an epoch and step: the first learns from the labels, the others from the first."""
+
+Positions = NDArray[np.int64]
+Floats = NDArray[np.float32]
+_DRAW, _AUGMENT = 1, 2  # keep the streams of random numbers apart
+
+
+class TrainingDiverged(UsageError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training is after a step; ``loss`` is that of the first subnet on the labels."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0 to 1."""
+        return (self.epoch * self.steps + self.step + 1) / (self.epochs * self.steps)
+
+
+def sandwich(space: SearchSpace, *, random_subnets: int, seed: int) -> Subnets:
+    """The largest, the smallest and ``random_subnets`` random architectures in every step."""
+    smallest, largest = family_of(space).extremes(space)
+
+    def subnets(epoch: int, step: int) -> tuple[Architecture, ...]:
+        codes = sample(space, random_subnets, np.random.default_rng([seed, _DRAW, epoch, step]))
+        return (largest, smallest, *(space.architecture(code) for code in codes))
+
+    return subnets
+
+
+def alone(arch: Architecture) -> Subnets:
+    """One architecture, trained by itself on the labels."""
+    return lambda epoch, step: (arch,)  # noqa: ARG005 (the signature is Subnets')
+
+
+def train(
+    supernet: Supernet,
+    subnets: Subnets,
+    data: Dataset,
+    config: TrainConfig,
+    *,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train ``supernet`` in place on the train part of ``data``, from its latest checkpoint where there is one.
+
+    Raises `TrainingDiverged` when the loss becomes infinite or NaN, `DataError` when there are fewer images than a batch.
+    """
+    n = data.part("train").n
+    steps = n // config.batch
+    if steps < 1:
+        raise DataError(f"data set '{data.name}' has {n} training images, fewer than one batch of {config.batch}; set train.batch lower")
+    optimiser = _optimiser(supernet, config)
+    start = checkpoints.load(supernet, optimiser) if checkpoints else Position(0, 0)
+    supernet.train()
+    with threads(1), ThreadPoolExecutor(config.threads) as pool:
+        workers = _Workers(supernet, _Views(data, config, seed=seed), config, pool)
+        for epoch in range(start.epoch, config.epochs):
+            for step, positions in enumerate(batches(n, batch=config.batch, seed=seed, epoch=epoch, drop_last=True)):
+                if (epoch, step) < (start.epoch, start.step):
+                    continue
+                _set_lr(optimiser, learning_rate(config, steps, epoch * steps + step))
+                loss = workers.step(subnets(epoch, step), positions, epoch, step)
+                optimiser.step()
+                if not math.isfinite(loss):
+                    raise TrainingDiverged(f"epoch {epoch + 1}, step {step + 1}: the loss became {loss}; set train.lr below {config.lr}")
+                if checkpoints and (step + 1 == steps or (config.checkpoint_steps and (step + 1) % config.checkpoint_steps == 0)):
+                    after = Position(epoch + 1, 0) if step + 1 == steps else Position(epoch, step + 1)
+                    checkpoints.save(after, supernet, optimiser)
+                if progress:
+                    progress(Progress(epoch, config.epochs, step, steps, loss))
+
+
+def learning_rate(config: TrainConfig, steps: int, at: int) -> float:
+    """Linear warm-up, then half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983); ``at`` counts steps from the first epoch on."""
+    total, warmup = config.epochs * steps, config.warmup_epochs * steps
+    if at < warmup:
+        return config.lr * (at + 1) / (warmup + 1)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1.0, total - warmup)))
+
+
+class _Views:
+    """The images of a step at any resolution, all augmented by the same draws."""
+
+    def __init__(self, data: Dataset, config: TrainConfig, *, seed: int) -> None:
+        self.data, self.config, self.seed = data, config, seed
+        self.labels = torch.from_numpy(data.labels("train").copy())
+        self.pixels: dict[int, Pixels8] = {}
+
+    def images(self, resolution: int, positions: Positions, epoch: int, step: int) -> Floats:
+        """``(n, C, R, R) float32``, normalised."""
+        if resolution not in self.pixels:
+            self.pixels[resolution] = self.data.images("train", resolution)
+        rng = np.random.default_rng([self.seed, _AUGMENT, epoch, step])
+        moved = augment(self.pixels[resolution][positions], rng, flip=self.config.flip, pad=round(self.config.shift * resolution))
+        return self.data.preprocessing(resolution).normalise(moved)
+
+
+class _Workers:
+    """Threads that each compute the gradient of an equal share of the batch, batch norm included, as data-parallel training does.
+
+    They meet once a step, where torch's own threads would meet in every layer: on a busy machine that makes a step several times as fast.
+    The shares depend on the configured number of threads alone, so a machine with fewer cores computes the same bits.
+    """
+
+    def __init__(self, supernet: Supernet, views: _Views, config: TrainConfig, pool: ThreadPoolExecutor) -> None:
+        self.supernet, self.views, self.config, self.pool = supernet, views, config, pool
+        self.parameters = list(supernet.parameters())
+
+    def step(self, archs: tuple[Architecture, ...], positions: Positions, epoch: int, step: int) -> float:
+        """Set the gradient of every parameter to the mean over the shares; the loss of the first architecture."""
+        space = self.supernet.space
+        sizes = [family_of(space).resolution(space, arch) for arch in archs]
+        images = {size: self.views.images(size, positions, epoch, step) for size in sorted(set(sizes))}
+        labels = self.views.labels[positions]
+        shares = np.array_split(np.arange(len(positions)), self.config.threads)
+
+        def work(share: Positions) -> tuple[float, tuple[Tensor | None, ...]]:
+            inputs = [channels_last(images[size][share]) for size in sizes]
+            return self._gradients(archs, inputs, labels[share])
+
+        results = list(self.pool.map(work, shares))
+        for i, parameter in enumerate(self.parameters):
+            parts = [gradients[i] for _, gradients in results]
+            known = [part for part in parts if part is not None]
+            parameter.grad = sum(known[1:], known[0]) / len(shares) if known else None
+        return math.fsum(loss for loss, _ in results) / len(shares)
+
+    def _gradients(self, archs: tuple[Architecture, ...], inputs: list[Tensor], labels: Tensor) -> tuple[float, tuple[Tensor | None, ...]]:
+        logits = self.supernet(inputs[0], archs[0])
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        taught = logits.detach().softmax(dim=1)
+        students = [F.cross_entropy(self.supernet(x, arch), taught) for arch, x in zip(archs[1:], inputs[1:], strict=True)]
+        return loss.item(), torch.autograd.grad(sum(students, loss), self.parameters, allow_unused=True)
+
+
+def _optimiser(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum; batch norms, biases and kernel matrices (which start as the identity) are not decayed."""
+    decayed = {name for name, p in net.named_parameters() if p.ndim > 1 and ".transforms." not in name}
+    groups = [
+        {"params": [p for name, p in net.named_parameters() if name in decayed], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in net.named_parameters() if name not in decayed], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+
+
+def _set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = lr

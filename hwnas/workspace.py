@@ -16,7 +16,6 @@ from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, parse, read_toml
 from hwnas.data import Limits
-from hwnas.space.family import SpaceOptions
 from hwnas.store.stages import Store
 from hwnas.supernet.recipe import TrainConfig
 
@@ -199,10 +198,6 @@ class Workspace:
     def accepted_tables(self) -> Path:
         """Tables that were reviewed and accepted."""
         return self.root / "latency_tables"
-
-    def space_options(self, *, channels: int, classes: int) -> SpaceOptions:
-        """What the workspace and its data set on the preset."""
-        return SpaceOptions(channels=channels, classes=classes, resolutions=self.config.space.resolutions)
 
     @cached_property
     def devices(self) -> Mapping[str, Device]:

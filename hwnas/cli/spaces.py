@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-import hwnas.space.mobilenet_v3  # noqa: F401  (registers its presets)
 from hwnas.cli.console import show_facts, show_json, show_table
 from hwnas.space.family import FAMILIES, blockwise, family_of, find_space
 

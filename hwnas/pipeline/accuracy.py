@@ -104,8 +104,7 @@ def accuracy_model(ctx: Context, trained: Trained) -> RidgeAccuracy:
         ctx.reporter.reused("evaluate subnets")
     codes = np.concatenate([arch.codes for arch in archs])
     model = RidgeAccuracy(ctx.space).fit(codes, np.array([trained.accuracy(arch) for arch in archs]))
-    options = ctx.workspace.space_options(channels=ctx.dataset.channels, classes=len(ctx.dataset.class_names))
-    publish_space(ctx.store, ctx.space, options)
+    publish_space(ctx.store, ctx.space, ctx.space_options)
     save_accuracy(ctx.store.predictors / ACCURACY, model)
     return model
 

@@ -31,9 +31,6 @@ class Pick:
 
 def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float]) -> Front:
     """The front of the workspace's space under these budgets, by the workspace's strategy."""
-    import hwnas.search.evolution
-    import hwnas.search.random  # noqa: F401  (both register their strategies)
-
     config = ctx.config.search
     return find_front(ctx.space, latency, accuracy, budgets_ms, strategy=config.strategy, trials=config.trials, seed=ctx.config.seed)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import hwnas.space.mobilenet_v3  # noqa: F401  (registers its presets)
 from hwnas.core.arch import SearchSpace
 from hwnas.data import Dataset, load_dataset
 from hwnas.pipeline.reporter import Reporter, Silent
 from hwnas.pipeline.timings import Recording
-from hwnas.space.family import find_space
+from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store
 from hwnas.workspace import Config, Workspace
 
@@ -43,5 +42,9 @@ class Context:
     @cached_property
     def space(self) -> SearchSpace:
         """The search space, fitted to the data's channels and classes."""
-        options = self.workspace.space_options(channels=self.dataset.channels, classes=len(self.dataset.class_names))
-        return find_space(self.config.space.preset, options)
+        return find_space(self.config.space.preset, self.space_options)
+
+    @property
+    def space_options(self) -> SpaceOptions:
+        """What the workspace and its data set on the preset."""
+        return SpaceOptions(self.dataset.channels, self.dataset.n_classes, self.config.space.resolutions)

@@ -22,6 +22,7 @@ from hwnas.pipeline.device import Rig
 from hwnas.pipeline.goals import Target, target_of
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
 from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
+from hwnas.pipeline.searching import publish_latency, publish_space
 from hwnas.pipeline.timings import Conditions, Regimes, session_facts, timed
 from hwnas.space.family import blockwise, family_of
 from hwnas.space.moves import sample_spread, unique
@@ -31,6 +32,7 @@ from hwnas.store.stages import Stage
 CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
 REGIMES = ("quiet", "typical")
 JOURNAL = "journal.jsonl"
+BUDGET_STATISTICS = ("p50", "p90", "p99")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def profiled(ctx: Context, target: Target) -> Profile:
     accepted = _accepted(ctx, target)
     if accepted is not None:
         ctx.reporter.reused(f"{title} (accepted table)")
+        _publish_predictors(ctx, accepted)
         return accepted
     stage = _stage(ctx, target)
     if stage.done:
@@ -91,8 +94,9 @@ def profiled(ctx: Context, target: Target) -> Profile:
     else:
         _measure(ctx, target, stage, title)
     paths = {regime: _path(stage.folder, target, regime) for regime in REGIMES}
-    _publish(ctx, target, paths)
-    return Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
+    profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
+    _publish(ctx, profile)
+    return profile
 
 
 def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precision: str | None = None) -> list[Target]:
@@ -220,11 +224,19 @@ def _accepted(ctx: Context, target: Target) -> Profile | None:
     return Profile(target, tables, paths, None, content_id([sha256_file(path) for path in paths.values()]))
 
 
-def _publish(ctx: Context, target: Target, paths: Mapping[str, Path]) -> None:
-    """Copy the measured tables to ``runs/tables``, where ``hwnas table show`` and ``accept`` find them."""
-    for regime, path in paths.items():
-        to = _path(ctx.store.tables, target, regime)
+def _publish(ctx: Context, profile: Profile) -> None:
+    """Copy the measured tables to ``runs/tables``, where ``hwnas table show`` and ``accept`` find them; store the predictors too."""
+    for regime, path in profile.paths.items():
+        to = _path(ctx.store.tables, profile.target, regime)
         for source, copy in ((path, to), (samples_path(path), samples_path(to))):
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.is_file() or copy.read_bytes() != source.read_bytes():
                 copy.write_bytes(source.read_bytes())
+    _publish_predictors(ctx, profile)
+
+
+def _publish_predictors(ctx: Context, profile: Profile) -> None:
+    """Store a predictor for each statistic that a budget may be about, where ``hwnas search`` finds it."""
+    publish_space(ctx.store, ctx.space, ctx.space_options)
+    for statistic in BUDGET_STATISTICS:
+        publish_latency(ctx.store, profile.predictor(ctx, regime="quiet", statistic=statistic))

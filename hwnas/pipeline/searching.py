@@ -9,9 +9,6 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-import hwnas.search.evolution
-import hwnas.search.random
-import hwnas.space.mobilenet_v3  # noqa: F401  (registers its presets)
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError
 from hwnas.core.result import LatencyLimit

@@ -12,7 +12,7 @@ from hwnas.core.errors import DeviceError, VerificationError
 from hwnas.core.result import Artifact
 from hwnas.core.serial import parse, read_json
 from hwnas.data import Preprocessing
-from hwnas.export.exporter import exporter_for
+from hwnas.export.exporter import EXPORTERS, exporter_for
 from hwnas.export.manifest import FileEntry, Manifest, check_manifest
 from hwnas.export.verify import accuracy, check_artifact
 from hwnas.pipeline.context import Context
@@ -49,7 +49,7 @@ def _main(manifest: Manifest, models: list[FileEntry], path: Path) -> Artifact:
     plain = [entry for entry in models if ".int8." not in entry.path]
     if not plain:
         raise VerificationError(f"{path}: lists no model file")
-    runtime = {"onnx": "onnxruntime", "tflite": "litert"}[plain[0].path.rpartition(".")[2]]
+    runtime = EXPORTERS.get(plain[0].path.rpartition(".")[2]).runtime
     return Artifact(str(path.parent / plain[0].path), plain[0].sha256, runtime, manifest.precision, manifest.arch_id)
 
 

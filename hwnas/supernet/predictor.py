@@ -1,7 +1,7 @@
 """Accuracy of subnets from their choices: ridge regression (Hoerl & Kennard 1970) on what is chosen and on how large each part is.
 
-Features are the one-hot choices, and the products of a few sizes with each other: how much of each group is active and how large its options are,
-because accuracy saturates. scikit-learn chooses the penalty by leave-one-out error when fitting; predicting needs numpy alone.
+Features are the one-hot choices, and the products of a few sizes with each other (how much of each group is active, how large its options
+are), because accuracy saturates. scikit-learn chooses the penalty by leave-one-out error when fitting; predicting needs numpy alone.
 """
 
 from __future__ import annotations

@@ -1,14 +1,10 @@
 """A workspace small enough to be run whole in a test: real images, a real supernet, real files; only the device is pretended."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
 
 CONFIG = """
 seed = 1
@@ -48,19 +44,12 @@ min_top1_agreement = 0.3
 """
 
 
-def load_pretend():
-    """The pretended device's module, once, under one name."""
-    if "pretend_device" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("pretend_device", HERE / "pretend.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["pretend_device"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["pretend_device"]
-
-
 @pytest.fixture(scope="session")
 def pretend():
-    return load_pretend()
+    """The pretended device's module; importing it adds the transport."""
+    from tests.rig import pretend as module
+
+    return module
 
 
 def write_workspace(root: Path, *, runtimes=("onnxruntime", "litert")) -> Path:

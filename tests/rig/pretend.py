@@ -1,6 +1,6 @@
 """A device that needs no time: every model takes what its size says, the same in every run. For tests of all but measuring itself.
 
-Run as a program it is the command line with this device's transport added: ``python tests/pipeline/pretend.py run --workspace …``.
+Run as a program it is the command line with this device's transport added: ``python -m tests.rig.pretend run --workspace …``.
 """
 
 from __future__ import annotations

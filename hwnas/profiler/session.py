@@ -44,7 +44,7 @@ class Progress:
 class SessionSummary:
     """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
 
-    ``reference_us`` is the median of the reference model in each chunk; its spread is the drift that is left in accepted samples.
+    ``reference_us`` is the lower quartile of the reference model in each chunk; its spread is the drift that is left in accepted samples.
     """
 
     measured: tuple[str, ...]

@@ -37,7 +37,7 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         """The documented JSON of ``hwnas run --json``."""
-        return {"run": self.run, "seconds": round(self.seconds, 3), "targets": [dict(row) for row in self.rows]}
+        return {"run": self.run, "seconds": round(self.seconds, 3), "targets": plain(self.rows)}
 
     def require_ok(self) -> None:
         """Raise `BudgetMissed` with prediction, measurement and interval side by side, if a target missed its budget."""

@@ -97,6 +97,10 @@ def run_session(
     """
     if len({job.id for job in jobs}) != len(jobs):
         raise ConfigError("two jobs of a session have the same id")
+    if quiet_level_us is not None and quiet_level_us <= 0:
+        raise ConfigError(
+            f"a probe cannot have taken {quiet_level_us} us when the device was quiet; leave the level out where it is unknown"
+        )
     device = read_hello(channel, runtimes=(runtime,))
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:

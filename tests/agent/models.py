@@ -77,14 +77,17 @@ def tflite_relu(path: Path, *, side: int = 16, int8: bool = False) -> Path:
 class SimulatedDevice:
     """Time passes only when something runs. ``speed(seconds)`` is the factor by which everything is slower at that time.
 
-    Its model files are their own duration: the path ``"120"`` runs for 120 us on the quiet device.
+    Its model files are their own duration: the path ``"120"`` runs for 120 us on the quiet device. After a model of a
+    millisecond or more the next run is slower by the factor ``cold``: the caches are full of the large model.
     """
 
-    def __init__(self, speed: Callable[[float], float] = lambda _: 1.0, *, noise: float = 0.003, seed: int = 0) -> None:
+    def __init__(self, speed: Callable[[float], float] = lambda _: 1.0, *, noise: float = 0.003, cold: float = 1.0, seed: int = 0) -> None:
         self.now_ns = 0
         self.slept_s: list[float] = []
         self._speed = speed
         self._noise = noise
+        self._cold = cold
+        self._last = ""
         self._rng = np.random.default_rng(seed)
 
     def clock(self) -> int:
@@ -103,6 +106,8 @@ class SimulatedDevice:
 
         def run() -> None:
             jitter = 1 + self._noise * abs(float(self._rng.standard_normal()))
-            self.now_ns += int(base_ns * self._speed(self.now_ns / 1e9) * jitter)
+            cold = self._cold if self._last != path and base_ns < 1e6 <= float(self._last or 0) * 1e3 else 1.0
+            self._last = path
+            self.now_ns += int(base_ns * self._speed(self.now_ns / 1e9) * jitter * cold)
 
         return run

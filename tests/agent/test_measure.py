@@ -7,7 +7,7 @@ from hwnas_agent.measure import CHUNK, MAX_WAIT_NS, Session
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime, RuntimeUnusable
 from hwnas_agent.subject import SAMPLE_NS, TYPICAL_KEPT, Job, Settings, Subject, Typical
-from hwnas_agent.wire import FROM_AGENT, check
+from hwnas_agent.wire import FROM_AGENT, MAX_SAMPLES, check
 
 from tests.agent.models import SimulatedDevice
 
@@ -96,6 +96,24 @@ def test_a_session_without_quiet_time_ends_at_its_deadline_and_says_so():
 def test_models_that_the_time_did_not_reach_are_counted_too():
     done, _, _ = measure(SimulatedDevice(), [50_000.0] * (CHUNK + 3), max_seconds=10.0)
     assert done["short"] == CHUNK + 3
+
+
+def test_a_large_model_that_leaves_the_caches_cold_for_the_probe_is_measured_all_the_same():
+    done, results, _ = measure(SimulatedDevice(cold=1.45), [2000, 50], max_seconds=20.0)
+    assert done["short"] == 0
+    assert results["m0"]["rejected"] == 0
+
+
+def test_samples_have_a_cap_that_ends_a_models_turn():
+    done, results, _ = measure(SimulatedDevice(), [1], min_total_ms=1e6)
+    assert done["short"] == 0
+    assert len(results["m0"]["quiet_ms"]) == MAX_SAMPLES
+
+
+def test_a_session_that_ends_before_a_level_is_found_has_none():
+    done, _, _ = measure(SimulatedDevice(), [100], max_seconds=0.001)
+    assert done["quiet_level_us"] is None
+    assert done["short"] == 1
 
 
 def test_a_sample_that_waited_for_its_core_is_not_accepted():

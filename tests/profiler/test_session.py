@@ -186,6 +186,14 @@ def test_two_jobs_cannot_share_an_id(tmp_path):
         run(tmp_path, jobs=("a", "a"))
 
 
+def test_a_level_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    with pytest.raises(ConfigError, match="cannot have taken 0 us"):
+        run_session(
+            ScriptedChannel([]), [], PLAN, runtime="litert", probe=path, reference=path, quiet_level_us=0, on_measured=lambda key, m: None
+        )
+
+
 def test_measurements_of_another_speed_are_found():
     assert stale({"a": 100.0, "b": 104.0, "c": 120.0, "d": 80.0}, 101.0) == ("c", "d")
 

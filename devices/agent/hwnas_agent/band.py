@@ -1,9 +1,11 @@
 """Which speed the device runs at: the quiet band of a short probe.
 
 A core of a shared machine, or a phone, runs at several speeds that nothing reports: a busy hyper-thread sibling, a thermal limit. A short
-dense convolution shows the speed at once. Its quiet level is the fastest *dense* mode of its times: the smallest t such that at least 5 %
-of all probes lie in [t, 1.08 t], moved up to the densest such window nearby, and the median in it. A rare turbo state (under 5 %) does
-not win.
+model of the same kind of operations as the ones that are timed shows the speed at once. (The kind matters: where depthwise and pointwise
+convolutions take 1.5 to 1.7 times as long, a dense convolution in LiteRT takes 1.1 times as long and sees next to nothing.)
+
+The quiet level is the fastest *dense* mode of its times: the smallest t such that at least 5 % of all probes lie in [t, 1.08 t], moved up
+to the densest such window nearby, and the median in it. A rare turbo state (under 5 %) does not win.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from hwnas_agent.band import QuietBand
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime
 from hwnas_agent.subject import Clock, Job, Sample, Settings, Subject, load
-from hwnas_agent.wire import Message
+from hwnas_agent.wire import MAX_SAMPLES, Message
 
 CHUNK = 22
 MAX_WAIT_NS = 50_000
@@ -98,7 +98,7 @@ class Session:
             "fewest": min(short, default=0),
             "visits": self._visits,
             "probes": self._band.probes,
-            "quiet_level_us": self._band.level_us,
+            "quiet_level_us": self._band.level_us or None,
             "quiet_share": self._band.quiet_share(),
             "reference_us": self._reference_us[:4096],
             "seconds": (self._clock() - self._begin_ns) / 1e9,
@@ -229,6 +229,8 @@ class Session:
 
     def _enough(self, subject: Subject) -> bool:
         accepted = subject.accepted(self._band)
+        if len(accepted) >= MAX_SAMPLES:
+            return True
         total_ns = sum(s.run_ns for s in accepted) * subject.runs
         return len(accepted) >= self._settings.min_repeats and total_ns >= self._settings.min_total_ms * 1e6
 
@@ -239,7 +241,7 @@ class Session:
             {
                 "type": "result",
                 "id": subject.job.id,
-                "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted],
+                "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted[:MAX_SAMPLES]],
                 "typical_ms": [round(ns / 1e6, 6) for ns in subject.typical.runs_ns],
                 "rejected": subject.attempts - len(accepted),
                 "load_ms": subject.load_ns / 1e6,

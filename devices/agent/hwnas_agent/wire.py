@@ -77,12 +77,22 @@ def _scalar(value: Any) -> bool:
     return _number(value) or _text(300)(value)
 
 
+def _upto(limit: int) -> Check:
+    return lambda value: _integer(value) and value <= limit
+
+
 _NAME, _ID, _PATH, _REASON = _text(64), _text(512), _text(4096), _text(600)
 _CORES = _many(_integer, 4096)
 _FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
 _RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
 _PLAN = _record(
-    warmup=_integer, min_repeats=_integer, min_total_ms=_number, max_seconds=_number, cooldown_s=_number, affinity=_CORES, seed=_integer
+    warmup=_integer,
+    min_repeats=_upto(MAX_SAMPLES),
+    min_total_ms=_number,
+    max_seconds=_number,
+    cooldown_s=_number,
+    affinity=_CORES,
+    seed=_integer,
 )
 
 TO_AGENT: Schema = {

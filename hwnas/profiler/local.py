@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import hwnas_agent
-from hwnas_agent.wire import printable
+from hwnas_agent import wire
 
 from hwnas.core.device import Device
 from hwnas.core.errors import DeviceError
@@ -43,7 +42,7 @@ class _Tail:
     def words(self) -> str:
         """The last line that says something, fit for an error message."""
         self._thread.join(timeout=_GRACE_S)
-        lines = [printable(line).strip() for line in self._end.decode("utf-8", "replace").splitlines()]
+        lines = [wire.printable(line).strip() for line in self._end.decode("utf-8", "replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
 
 
@@ -60,7 +59,7 @@ class LocalLauncher:
 
     def launch(self) -> Channel:
         """Start the agent; an interpreter that is not there raises `DeviceError`."""
-        package = Path(hwnas_agent.__file__).resolve().parent.parent
+        package = Path(wire.__file__).resolve().parent.parent
         environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
         options = [] if self.silence_s is None else ["--silence-s", str(self.silence_s)]
         # the folder that hwnas runs in must not shadow modules of the agent: -c instead of -m, which every Python version understands

@@ -88,9 +88,10 @@ def run_session(
     """Measure all ``jobs`` on the device behind ``channel``.
 
     ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished, and again for a model that was measured anew
-    because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one. ``probe`` is a
-    short dense model in the same runtime (100 to 200 us), ``reference`` a model that is in every chunk, ``quiet_level_us`` the probe's
-    level in an earlier session on this device.
+    because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one.
+
+    ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
+    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
 
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.

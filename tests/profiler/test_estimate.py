@@ -1,9 +1,17 @@
 import pytest
+from hwnas_agent import measure, subject
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.core.device import MeasurePlan
+from hwnas.profiler import estimate
 from hwnas.profiler.estimate import session_seconds
+
+
+def test_the_agents_figures_are_the_agents():
+    assert (estimate.CHUNK, estimate.COLD_RUNS) == (measure.CHUNK, measure.COLD_RUNS)
+    assert estimate.SAMPLE_MS == subject.SAMPLE_NS / 1e6
+
 
 LONG = MeasurePlan(max_seconds=1e9)
 

@@ -39,10 +39,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:
-    """How models are measured: ``min_repeats`` samples between quiet probes end a model's turn; ``max_seconds`` bounds it all."""
+    """How models are measured.
+
+    ``min_repeats`` samples between quiet probes end a model's turn. Where the ``max_seconds`` for all of them do not suffice for that,
+    ``least_repeats`` are enough, with a wider interval; fewer are too few to be believed.
+    """
 
     warmup: int = 3
     min_repeats: int = 30
+    least_repeats: int = 8
     min_total_ms: float = 2.0
     max_rel_ci: float = 0.03
     max_seconds: float = 300.0
@@ -53,8 +58,14 @@ class MeasurePlan:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
-        if self.warmup < 0 or self.min_repeats < 1 or self.max_seconds <= 0 or self.cooldown_s < 0 or self.max_rel_ci <= 0:
-            raise ConfigError("a measuring plan needs warmup >= 0, min_repeats >= 1, max_seconds > 0, cooldown_s >= 0, max_rel_ci > 0")
+        if (
+            min(self.warmup, self.cooldown_s) < 0
+            or min(self.min_repeats, self.least_repeats) < 1
+            or min(self.max_seconds, self.max_rel_ci) <= 0
+        ):
+            raise ConfigError(
+                "a measuring plan needs warmup and cooldown_s >= 0, min_repeats and least_repeats >= 1, max_seconds and max_rel_ci > 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from hwnas.core.arch import Architecture, Codes
 from hwnas.core.device import MeasurePlan
-from hwnas.core.errors import ConfigError, UnknownNameError
+from hwnas.core.errors import ConfigError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.serial import content_id, plain, sha256_file
 from hwnas.latency.additive import AdditiveLatency
@@ -23,7 +23,8 @@ from hwnas.pipeline.goals import Target, target_of
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
 from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
 from hwnas.pipeline.searching import publish_latency, publish_space
-from hwnas.pipeline.timings import Conditions, Regimes, session_facts, timed
+from hwnas.pipeline.timings import Conditions, Regimes, TimedModel, quiet_levels_us, session_facts, timed
+from hwnas.profiler.session import stale
 from hwnas.space.family import blockwise, family_of
 from hwnas.space.moves import sample_spread, unique
 from hwnas.store.journal import Journal
@@ -32,6 +33,7 @@ from hwnas.store.stages import Stage
 CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
 REGIMES = ("quiet", "typical")
 JOURNAL = "journal.jsonl"
+MAX_SESSIONS = 3
 BUDGET_STATISTICS = ("p50", "p90", "p99")
 
 
@@ -156,7 +158,7 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str) -> None:
     journal = Journal(stage.folder / JOURNAL)
     rig = Rig(target, files.probe(), reference_of(ctx, files), plan_of(ctx))
     conditions = conditions_of(target, "table")
-    timings = timed(conditions, models, journal, measure=rig.measure(ctx, title), replay=ctx.replay)
+    timings = _one_speed(ctx, conditions, models, journal, rig, title)
     facts = session_facts(conditions, journal)
     for regime in REGIMES:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
@@ -165,6 +167,24 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str) -> None:
         path = _path(stage.folder, target, regime)
         names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
     stage.finish(*names, JOURNAL)
+
+
+def _one_speed(
+    ctx: Context, conditions: Conditions, models: Sequence[TimedModel], journal: Journal, rig: Rig, title: str
+) -> dict[str, Regimes]:
+    """Timings that were all made at one speed of the device, also where a profile was interrupted at one and goes on at another."""
+    again: tuple[str, ...] = ()
+    for _ in range(MAX_SESSIONS):
+        known = quiet_levels_us(conditions, journal).values()
+        now = replace(rig, quiet_level_us=min(known, default=None))
+        timings = timed(conditions, models, journal, measure=now.measure(ctx, title), replay=ctx.replay, again=again)
+        levels = quiet_levels_us(conditions, journal)
+        again = stale(levels, min(levels.values())) if levels else ()
+        if not again or ctx.replay is not None:
+            return timings
+    raise TooNoisy(
+        f"{rig.target.label}: the device changed its speed in each of {MAX_SESSIONS} sessions; profile it when less else runs there"
+    )
 
 
 def reference_of(ctx: Context, files: ModelFiles) -> Path:

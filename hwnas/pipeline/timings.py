@@ -6,7 +6,7 @@ journal of an earlier run in place of the device, and the run gives the same res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,13 @@ def timed(
     *,
     measure: Measure,
     replay: Recording | None = None,
+    again: Collection[str] = (),
 ) -> dict[str, Regimes]:
-    """Timings of ``models`` by key, from the journal, from ``replay``, or from the device, in this order."""
-    known = {r["key"]: r for r in journal.records if r.get("kind") == "timing" and r.get("conditions") == conditions.id}
+    """Timings of ``models`` by key, from the journal, from ``replay``, or from the device, in this order.
+
+    Of several timings of a model the last one counts. Those of the keys in ``again`` are not believed and made anew.
+    """
+    known = {key: r for key, r in _known(conditions, journal).items() if key not in again}
     missing = [m for m in models if m.key not in known]
 
     def keep(key: str, regimes: Regimes) -> None:
@@ -96,9 +100,19 @@ def timed(
     return {m.key: _regimes(known[m.key], str(journal.path)) for m in models}
 
 
+def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]]:
+    return {r["key"]: r for r in journal.records if r.get("kind") == "timing" and r.get("conditions") == conditions.id}
+
+
+def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:
+    """At which level of the probe each model in the journal was timed, in us; models without one are left out."""
+    levels = {key: record["regimes"]["quiet"]["facts"].get("quiet_level_us") for key, record in _known(conditions, journal).items()}
+    return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
+
+
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:
-    """Facts of the first session under these conditions; empty where there was none."""
-    for record in journal.records:
+    """Facts of the last session under these conditions; empty where there was none."""
+    for record in reversed(journal.records):
         if record.get("kind") == "session" and record.get("conditions") == conditions.id:
             facts: Mapping[str, Any] = record["facts"]
             return facts

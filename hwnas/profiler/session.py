@@ -129,6 +129,7 @@ def _ask(
 ) -> None:
     sent = asdict(plan)
     del sent["max_rel_ci"]  # the host's to judge
+    sent["least_repeats"] = min(plan.least_repeats, plan.min_repeats)
     channel.send(
         {
             "type": "begin",
@@ -160,6 +161,7 @@ class _Listener:
     ) -> None:
         self._channel = channel
         self._plan = plan
+        self._least = min(plan.least_repeats, plan.min_repeats)
         self._device = device
         self._on_measured = on_measured
         self._on_progress = on_progress
@@ -208,8 +210,8 @@ class _Listener:
         key = self._known(message["id"])
         if self._ready is None:
             raise ProtocolError("the agent sends results before it is ready")
-        if len(message["quiet_ms"]) < self._plan.min_repeats or not message["typical_ms"]:
-            raise ProtocolError(f"the agent calls '{key}' finished with {len(message['quiet_ms'])} of {self._plan.min_repeats} samples")
+        if len(message["quiet_ms"]) < self._least or not message["typical_ms"]:
+            raise ProtocolError(f"the agent calls '{key}' finished with {len(message['quiet_ms'])} of {self._least} samples")
         self._measured[key] = self._measured.get(key, 0) + 1
         if self._measured[key] > 3:
             raise ProtocolError(f"the agent reports on '{key}' again and again")
@@ -244,7 +246,7 @@ class _Listener:
         share = "none" if done["quiet_share"] is None else f"{done['quiet_share']:.0%}"
         level = "unknown" if done["quiet_level_us"] is None else f"{done['quiet_level_us']:.1f} us"
         return (
-            f"{done['short']} of {len(self._wanted)} models have fewer than {self._plan.min_repeats} quiet samples after"
+            f"{done['short']} of {len(self._wanted)} models have fewer than {self._least} quiet samples after"
             f" {done['seconds']:.0f} s (fewest {done['fewest']}); the device was quiet for {share} of the time"
             f" (probe level {level}); finished ones are kept: run again when less else runs there, or give the plan more max_seconds"
         )

@@ -27,7 +27,7 @@ class NeverWaits(RunQueue):
 
 def measure(device, models, *, quiet_level_us=None, run_queue=None, **plan):
     """A session on a simulated device: ``done``, the last result by id, and all messages."""
-    fields = {"warmup": 3, "min_repeats": 10, "min_total_ms": 0.0, "max_seconds": 60.0, "cooldown_s": 0.0, "seed": 0}
+    fields = {"warmup": 3, "min_repeats": 10, "least_repeats": 10, "min_total_ms": 0.0, "max_seconds": 60.0, "cooldown_s": 0.0, "seed": 0}
     settings = Settings(threads=1, quiet_level_us=quiet_level_us, **{**fields, **plan})
     messages = []
     session = Session(
@@ -136,7 +136,7 @@ def test_a_model_that_does_not_load_is_reported_and_the_others_are_measured():
 
 def test_a_session_needs_its_probe():
     device = SimulatedDevice()
-    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 0.0, 5.0, 0.0, 0, None), print, clock=device.clock)
+    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print, clock=device.clock)
     with pytest.raises(ModelUnusable, match="ValueError"):
         session.measure([], Job("probe", "none"), REFERENCE)
 
@@ -202,7 +202,7 @@ def test_a_runtime_that_runs_elsewhere_than_asked_ends_the_session():
     def load(path, threads, seed):
         raise RuntimeUnusable("took another provider")
 
-    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 0.0, 5.0, 0.0, 0, None), print)
+    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print)
     with pytest.raises(RuntimeUnusable, match="another provider"):
         session.measure([], PROBE, REFERENCE)
 
@@ -213,3 +213,14 @@ def test_an_unloaded_model_cannot_be_run_by_mistake():
     with pytest.raises(RuntimeError, match="unloaded"):
         subject.run()
     assert subject.accepted(QuietBand(1.0)) == []
+
+
+def test_where_quiet_is_rare_every_model_gets_some_samples():
+    models = [100.0 + i for i in range(3 * CHUNK)]
+    device = SimulatedDevice(bursts(0.01, 0.19, 1.7))
+    done, results, _ = measure(device, models, min_repeats=200, least_repeats=8, max_seconds=100.0)
+    assert done["short"] == 0
+    counts = [len(results[f"m{i}"]["quiet_ms"]) for i in range(len(models))]
+    assert 8 <= min(counts) <= max(counts) < 200
+    for i, us in enumerate(models):
+        assert median(results[f"m{i}"]["quiet_ms"]) * 1e3 == pytest.approx(us, rel=0.03)

@@ -75,7 +75,16 @@ def start(*arguments, env=None, stdin=subprocess.PIPE):
     )
 
 
-PLAN = {"warmup": 1, "min_repeats": 3, "min_total_ms": 0.0, "max_seconds": 60.0, "cooldown_s": 0.0, "affinity": [], "seed": 0}
+PLAN = {
+    "warmup": 1,
+    "min_repeats": 3,
+    "least_repeats": 3,
+    "min_total_ms": 0.0,
+    "max_seconds": 60.0,
+    "cooldown_s": 0.0,
+    "affinity": [],
+    "seed": 0,
+}
 
 
 def begin(path, **changes):

@@ -121,25 +121,28 @@ class Session:
 
     def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
         """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
-        short: list[int] = []
+        short: dict[str, int] = {}
         chunk = 0
-        while jobs:
-            if self._late():
-                return short + [0] * len(jobs)
+        while jobs and not self._late():
             taken, jobs = jobs[:CHUNK], jobs[CHUNK:]
-            short += self._one_chunk(chunk, taken, reference)
+            # no chunk may take the time of those after it: where quiet is rare, all models get some samples
+            left_ns = (self._deadline_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
+            for subject in self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns):
+                short[subject.job.id] = len(subject.accepted(self._band))
+                jobs.append(subject.job)
             jobs += self._outdated()
             chunk += 1
             if jobs and self._settings.cooldown_s > 0:
                 self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
-        return short
+        return [short.get(job.id, 0) for job in jobs]
 
-    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject) -> list[int]:
+    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Subject]:
+        """Sample a chunk; the models that got too few samples by then."""
         subjects = self._load(jobs)
         self._probed_ns = self._clock()
         reference.candidates.clear()
         open_ones = subjects
-        while open_ones and not self._late():
+        while open_ones and self._clock() < until_ns:
             order = list(open_ones)
             if len(reference.accepted(self._band)) < REFERENCE_SAMPLES:
                 order.append(reference)
@@ -153,10 +156,11 @@ class Session:
         times = sorted(s.run_ns for s in reference.accepted(self._band))
         if times:
             self._reference_us.append(times[len(times) // 4] / 1e3)
+        unfinished = [s for s in open_ones if len(s.accepted(self._band)) < self._settings.least_repeats]
         for subject in subjects:
-            if subject not in open_ones:
+            if subject not in unfinished:
                 self._finish(chunk, subject)
-        return [len(s.accepted(self._band)) for s in open_ones]
+        return unfinished
 
     def _load(self, jobs: Sequence[Job]) -> list[Subject]:
         subjects = []
@@ -261,7 +265,7 @@ class Session:
         again = []
         for key, subject in list(self._finished.items()):
             left = len(subject.accepted(self._band))
-            if left < self._settings.min_repeats / 2 and self._restarts.get(key, 0) < MAX_RESTARTS:
+            if left < min(self._settings.min_repeats / 2, self._settings.least_repeats) and self._restarts.get(key, 0) < MAX_RESTARTS:
                 self._restarts[key] = self._restarts.get(key, 0) + 1
                 del self._finished[key]
                 again.append(subject.job)

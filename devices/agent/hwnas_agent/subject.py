@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     threads: int
     warmup: int
     min_repeats: int
+    least_repeats: int
     min_total_ms: float
     max_seconds: float
     cooldown_s: float

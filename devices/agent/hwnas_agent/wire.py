@@ -88,6 +88,7 @@ _RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_
 _PLAN = _record(
     warmup=_integer,
     min_repeats=_upto(MAX_SAMPLES),
+    least_repeats=_upto(MAX_SAMPLES),
     min_total_ms=_number,
     max_seconds=_number,
     cooldown_s=_number,

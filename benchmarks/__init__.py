@@ -1,0 +1,1 @@
+"""Measured claims: every module here is a benchmark, run as ``python -m benchmarks.AREA.NAME``."""

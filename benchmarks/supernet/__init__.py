@@ -1,0 +1,1 @@
+"""Benchmarks of the supernet and its training."""

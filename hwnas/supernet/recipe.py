@@ -39,6 +39,10 @@ class TrainConfig:
         for name, low in (("epochs", 1), ("batch", 2), ("random_subnets", 0), ("threads", 1), ("checkpoint_steps", 0)):
             if getattr(self, name) < low:
                 raise ConfigError(f"train.{name} must be at least {low}, not {getattr(self, name)}")
+        if self.batch < 2 * self.threads:
+            raise ConfigError(
+                f"train.batch of {self.batch} gives each of {self.threads} threads less than the at least 2 images that it needs"
+            )
         if not self.lr > 0:
             raise ConfigError(f"train.lr must be above 0, not {self.lr}")
         for name in ("weight_decay", "warmup_epochs"):

@@ -35,6 +35,7 @@ Subnets = Callable[[int, int], tuple[Architecture, ...]]
 
 Positions = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Gradients = tuple[Tensor | None, ...]
 _DRAW, _AUGMENT = 1, 2  # keep the streams of random numbers apart
 
 
@@ -150,30 +151,33 @@ class _Workers:
         self.parameters = list(supernet.parameters())
 
     def step(self, archs: tuple[Architecture, ...], positions: Positions, epoch: int, step: int) -> float:
-        """Set the gradient of every parameter to the mean over the shares; the loss of the first architecture."""
+        """Set the gradient of every parameter to the mean over the images; the loss of the first architecture."""
         space = self.supernet.space
         sizes = [family_of(space).resolution(space, arch) for arch in archs]
         images = {size: self.views.images(size, positions, epoch, step) for size in sorted(set(sizes))}
         labels = self.views.labels[positions]
         shares = np.array_split(np.arange(len(positions)), self.config.threads)
 
-        def work(share: Positions) -> tuple[float, tuple[Tensor | None, ...]]:
+        def work(share: Positions) -> tuple[float, Gradients]:
             inputs = [channels_last(images[size][share]) for size in sizes]
-            return self._gradients(archs, inputs, labels[share])
+            return self._gradients(archs, inputs, labels[share], weight=len(share) / len(positions))
 
         results = list(self.pool.map(work, shares))
         for i, parameter in enumerate(self.parameters):
             parts = [gradients[i] for _, gradients in results]
             known = [part for part in parts if part is not None]
-            parameter.grad = sum(known[1:], known[0]) / len(shares) if known else None
-        return math.fsum(loss for loss, _ in results) / len(shares)
+            parameter.grad = sum(known[1:], known[0]) if known else None
+        return math.fsum(loss for loss, _ in results)
 
-    def _gradients(self, archs: tuple[Architecture, ...], inputs: list[Tensor], labels: Tensor) -> tuple[float, tuple[Tensor | None, ...]]:
+    def _gradients(
+        self, archs: tuple[Architecture, ...], inputs: list[Tensor], labels: Tensor, *, weight: float
+    ) -> tuple[float, Gradients]:
+        """The loss of the first architecture and the gradients of the sum of all losses, both times ``weight``."""
         logits = self.supernet(inputs[0], archs[0])
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         taught = logits.detach().softmax(dim=1)
         students = [F.cross_entropy(self.supernet(x, arch), taught) for arch, x in zip(archs[1:], inputs[1:], strict=True)]
-        return loss.item(), torch.autograd.grad(sum(students, loss), self.parameters, allow_unused=True)
+        return weight * loss.item(), torch.autograd.grad(weight * sum(students, loss), self.parameters, allow_unused=True)
 
 
 def _optimiser(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

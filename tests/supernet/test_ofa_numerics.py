@@ -11,6 +11,7 @@ import torch
 
 import hwnas.space.mobilenet_v3  # noqa: F401 (registers)
 from hwnas.space.family import SpaceOptions, find_space
+from hwnas.supernet.calibrate import recalibrate
 from hwnas.supernet.mobilenet_v3 import MobileNetV3Family
 
 ROOT = Path(__file__).parents[2]
@@ -104,3 +105,15 @@ def test_double_precision_gives_the_reference_logits_to_a_billionth(fixture, spa
     # folding the kernels in float32 before widening costs no more than float32's own precision
     with torch.no_grad():
         np.testing.assert_allclose(static(x).numpy(), fixture["logits64/5/160"], rtol=0, atol=1e-5)
+
+
+def test_recalibrated_subnet_gives_the_reference_logits(fixture, space, supernet):
+    setting = json.loads(fixture["meta_json"].tobytes())["subnets"][1]
+    static = MobileNetV3Family().extract(supernet, architecture(space, setting, 160))
+    x = torch.from_numpy(fixture["input/160"].astype(np.float32))
+    recalibrate(static, [x, x.flip(3)])
+    for name, norm in (("first_conv", static.stem.bn), ("final_expand_layer", static.final_expand.bn)):
+        np.testing.assert_allclose(norm.running_mean, fixture[f"recal/{name}.bn.running_mean"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(norm.running_var, fixture[f"recal/{name}.bn.running_var"], rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        np.testing.assert_allclose(static(x).numpy(), fixture["recal_logits/min/160"], rtol=0, atol=1e-5)

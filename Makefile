@@ -14,7 +14,7 @@ MYPY38 := mypy==1.14.1 mypy_extensions==1.2.0 typing_extensions==4.16.0
 
 PIP := -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(PY) -m pytest
-TYPED := hwnas tests $(wildcard scripts/*.py) $(if $(wildcard benchmarks/*/*.py),benchmarks)
+TYPED := hwnas $(wildcard scripts/*.py) $(if $(wildcard benchmarks/*/*.py),benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -117,6 +117,13 @@ def test_core_alone_shows_a_space(python: Path, tmp_path: Path) -> None:
     assert "ofa-w1.0" in run(python.parent / "hwnas", "spaces", "show", "ofa-w1.0", cwd=tmp_path)
 
 
+def test_core_alone_searches_with_stored_predictors(python: Path, copy: Path) -> None:
+    arguments = ("search", "--device", "toy", "--runtime", "litert", "--budget", "60%", "--budget", "90%", "--json")
+    small, large = json.loads(run(python.parent / "hwnas", *arguments, cwd=copy))["budgets"]
+    assert small["predicted_hi_ms"] <= small["budget_ms"]
+    assert small["accuracy"] <= large["accuracy"]
+
+
 def test_readme_of_the_wheel_is_the_one_declared(wheel: Path) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["readme"]
     with zipfile.ZipFile(wheel) as archive:

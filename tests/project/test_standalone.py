@@ -1,0 +1,93 @@
+"""Exported files work where hwnas never was: numpy, the runtime, and what lies beside the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwnas.core.serial import parse
+from hwnas.data import Dataset, Preprocessing, load_dataset
+
+ROOT = Path(__file__).parents[2]
+IMAGES = 100
+
+RUN = """
+import importlib.util, json, sys
+import numpy as np
+assert importlib.util.find_spec("hwnas") is None and importlib.util.find_spec("torch") is None
+folder, images = sys.argv[1], np.load(sys.argv[2])
+steps = json.load(open(folder + "/preprocessing.json"))
+labels = open(folder + "/labels.txt").read().split("\\n")[:-1]
+if len(sys.argv) > 3 and sys.argv[3].endswith(".onnx"):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(sys.argv[3], providers=["CPUExecutionProvider"])
+    answer = lambda x: session.run(None, {"image": x})[0]
+else:
+    from ai_edge_litert.interpreter import Interpreter
+    interpreter = Interpreter(model_path=sys.argv[3], num_threads=1)
+    run = interpreter.get_signature_runner()
+    answer = lambda x: run(image=np.ascontiguousarray(x.transpose(0, 2, 3, 1)))["logits"]
+mean, std = (np.array(steps[k], dtype=np.float32).reshape(1, -1, 1, 1) for k in ("mean", "std"))
+found = []
+for image in images:
+    x = ((image[None].astype(np.float32) / steps["scale"]) - mean) / std
+    found.append(labels[int(answer(x.astype(np.float32)).argmax())])
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with numpy and the two runtimes."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    python = folder / "venv" / "bin" / "python"
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        str(ROOT / "constraints.txt"),
+        "numpy",
+        "onnxruntime",
+        "ai-edge-litert",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        pytest.skip(f"the runtimes cannot be installed here: {done.stderr.strip()[-200:]}")
+    return python
+
+
+def dataset() -> Dataset:
+    return load_dataset("fashion-mnist", root=ROOT, seed=0)
+
+
+@pytest.mark.slow
+def test_every_file_of_a_run_classifies_without_hwnas(bare: Path, finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root, document = finished
+    data = dataset()
+    for row in document["targets"]:
+        folder = shutil.copytree((root / row["artifact"]).parent, tmp_path / row["runtime"] / row["budget"].rstrip("%"))
+        steps = parse(Preprocessing, json.loads((folder / "preprocessing.json").read_text()), where="preprocessing.json")
+        images = np.asarray(data.images("test", steps.size)[:IMAGES])
+        np.save(tmp_path / "images.npy", images)
+        for model in sorted(p for p in folder.iterdir() if p.suffix in (".onnx", ".tflite")):
+            env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
+            command = [str(bare), "-c", RUN, str(folder), str(tmp_path / "images.npy"), str(model)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL)
+            assert done.returncode == 0, done.stderr
+            found = json.loads(done.stdout)
+            wanted = [data.class_names[i] for i in data.labels("test")[:IMAGES]]
+            accuracy = float(np.mean([a == b for a, b in zip(found, wanted, strict=True)]))
+            said = row["accuracy_test"] if ".int8." not in model.name else row["int8"]["accuracy_test"]
+            assert accuracy == pytest.approx(said, abs=1e-9)  # the run's own test part is these images

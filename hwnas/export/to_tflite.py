@@ -1,7 +1,7 @@
 """Graphs as TFLite files, written operator by operator: channels last without a transpose, activations fused.
 
 The same graph gives the same bytes. The layout is NHWC: the input ``image (N, H, W, C)``, the output ``logits (N, K)``. The files run in
-LiteRT and in tflite-runtime 2.14.
+LiteRT and in tflite-runtime 2.14. A depthwise kernel of more than 25 taps is a sum of smaller ones (`hwnas.export.tflite_depthwise`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from hwnas.export.graph import (
     UnsupportedOpError,
     consumers,
 )
+from hwnas.export.tflite_depthwise import Part, row_parts
 from hwnas.export.tflite_file import SIGNATURE, TfliteFile
 from hwnas.export.tflite_rewrite import for_tflite
 
@@ -110,8 +111,10 @@ class _Emitter:
         name = merged.name if merged else op.name
         fused = FUSED[merged.kind if isinstance(merged, Activation) else ""]
         match op:
+            case Conv() if op.groups > 1:
+                self._depthwise(op, name, fused, sources[0])
             case Conv():
-                self._conv(op, name, fused, sources[0])
+                self._conv(op, name, fused, sources[0], self.graph.shapes[op.inputs[0]], self.graph.shapes[op.name])
             case Linear():
                 constants = [self.file.constant(f"{op.name}.weight", op.weight), self.file.constant(f"{op.name}.bias", op.bias)]
                 self._emit("FULLY_CONNECTED", "FullyConnectedOptions", [*sources, *constants], name, fusedActivationFunction=fused)
@@ -133,12 +136,44 @@ class _Emitter:
             case _:
                 raise UnsupportedOpError(type(op).__name__, op.name)
 
-    def _conv(self, conv: Conv, name: str, fused: str, source: int) -> None:
-        sides = self.graph.shapes[conv.inputs[0]][2:]
-        padding, pads = _padding(conv, sides, self.graph.shapes[conv.name][2:])
+    def _depthwise(self, conv: Conv, name: str, fused: str, source: int) -> None:
+        """The sum of the parts of at most 25 taps, if there is more than one; the last addition has the name and the activation."""
+        shape, out = self.graph.shapes[conv.inputs[0]], self.graph.shapes[conv.name]
+        parts = row_parts(conv, (shape[2], shape[3]), (out[2], out[3]))
+        if len(parts) == 1:
+            self._conv(parts[0].conv, name, fused, source, shape, out)
+            return
+        total = ""
+        for part in parts:
+            taken = (*shape[:2], part.rows, shape[3])
+            self._conv(part.conv, part.conv.name, "NONE", self._rows(part, source, shape), taken, out)
+            if total:
+                last = part is parts[-1]
+                made = name if last else f"{part.conv.name}.sum"
+                summands = [self.index[total], self.index[part.conv.name]]
+                self._emit("ADD", "AddOptions", summands, made, shape=out, fusedActivationFunction=fused if last else "NONE")
+                total = made
+            else:
+                total = part.conv.name
+
+    def _rows(self, part: Part, source: int, shape: Shape) -> int:
+        """The tensor of the rows of ``source`` that ``part`` reads; all of them cost nothing."""
+        if part.rows == shape[2]:
+            return source
+        taken = channels_last((*shape[:2], part.rows, shape[3]))
+        name = part.conv.name
+        begin = self.file.constant(f"{name}.begin", np.array([0, part.begin, 0, 0], dtype=np.int32))
+        size = self.file.constant(f"{name}.size", np.array(taken, dtype=np.int32))
+        target = self.file.tensor(f"{name}.slice", taken)
+        self.file.operator("SLICE", [source, begin, size], target, self.file.schema.SliceOptionsT(), "SliceOptions")
+        return target
+
+    def _conv(self, conv: Conv, name: str, fused: str, source: int, shape: Shape, out: Shape) -> None:
+        """``conv`` from the tensor ``source`` of ``shape`` to a new one of ``out``, both NCHW."""
+        padding, pads = _padding(conv, shape[2:], out[2:])
         if pads is not None:
             (top, bottom), (left, right) = pads
-            padded = (*self.graph.shapes[conv.inputs[0]][:2], sides[0] + top + bottom, sides[1] + left + right)
+            padded = (*shape[:2], shape[2] + top + bottom, shape[3] + left + right)
             amounts = self.file.constant(f"{conv.name}.pads", np.array([(0, 0), *pads, (0, 0)], dtype=np.int32))
             target = self.file.tensor(f"{conv.name}.padded", channels_last(padded))
             self.file.operator("PAD", [source, amounts], target, self.file.schema.PadOptionsT(), "PadOptions")
@@ -155,9 +190,9 @@ class _Emitter:
         inputs = [source, weight, self.file.constant(f"{conv.name}.bias", conv.bias)]
         if depthwise:
             multiplier = len(conv.weight) // conv.groups
-            self._emit("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", inputs, name, depthMultiplier=multiplier, **options)
+            self._emit("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", inputs, name, shape=out, depthMultiplier=multiplier, **options)
         else:
-            self._emit("CONV_2D", "Conv2DOptions", inputs, name, **options)
+            self._emit("CONV_2D", "Conv2DOptions", inputs, name, shape=out, **options)
 
     def _affine(self, op: Affine, name: str, fused: str, source: int) -> None:
         if op.scale != 1.0 and op.shift != 0.0:

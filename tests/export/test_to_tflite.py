@@ -43,18 +43,22 @@ def test_no_transpose_no_lone_relu_no_reshape() -> None:
     counts = operators(tflite_bytes(lower(small_net(), (3, 32, 32))))
     assert counts == {
         "CONV_2D": 16,
-        "DEPTHWISE_CONV_2D": 4,
+        "DEPTHWISE_CONV_2D": 6,
         "FULLY_CONNECTED": 2,
         "HARD_SWISH": 5,
         "MEAN": 4,
         "MUL": 3,
-        "ADD": 2,
-        "PAD": 3,
+        "ADD": 4,
+        "PAD": 6,
+        "SLICE": 2,
     }
 
 
-def test_odd_sides_need_no_padding_operator() -> None:
-    assert operators(tflite_bytes(lower(small_net(), (3, 33, 33))))["PAD"] == 0
+def test_odd_sides_need_no_padding_operator_but_for_parts_of_a_kernel() -> None:
+    tensors = read(tflite_bytes(lower(small_net(), (3, 33, 33)))).subgraphs[0].tensors
+    padded = [tensor.name for tensor in tensors if tensor.name.endswith(b".padded")]
+    assert len(padded) == 3
+    assert all(b".rows" in name for name in padded)
 
 
 def test_tables_are_what_old_runtimes_read() -> None:
@@ -172,3 +176,81 @@ def test_feature_maps_come_back_channels_first(batch: int, tmp_path: Path) -> No
     with torch.no_grad():
         wanted = module(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(run(data, images, tmp_path), wanted, atol=1e-5)
+
+
+def depthwise(kernel: tuple[int, int], side: tuple[int, int], *, stride: int = 1, pads: tuple[int, int, int, int] | None = None) -> Graph:
+    """One depthwise layer of 6 channels and a relu6; half the kernel of padding unless ``pads (top, left, bottom, right)``."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((6, 1, *kernel)).astype(np.float32)
+    bias = 1 + rng.standard_normal(6).astype(np.float32)
+    around = (kernel[0] // 2, kernel[1] // 2) * 2
+    conv = Conv("conv", (INPUT,), weight, bias, stride=(stride, stride), padding=pads or around, groups=6)
+    return Graph((1, 6, *side), (conv, Activation(OUTPUT, ("conv",), "relu6")))
+
+
+def wanted_of(graph: Graph, images: np.ndarray) -> np.ndarray:
+    conv = graph.ops[0]
+    assert isinstance(conv, Conv)
+    top, left, bottom, right = conv.padding
+    padded = torch.from_numpy(np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right))))
+    weight, bias = torch.from_numpy(conv.weight), torch.from_numpy(conv.bias)
+    answer: np.ndarray = torch.conv2d(padded, weight, bias, stride=conv.stride, groups=6).clamp(0, 6).numpy()
+    return answer
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("side", [(1, 1), (2, 3), (4, 4), (3, 9), (5, 2), (6, 6), (7, 8), (14, 13)])
+@pytest.mark.parametrize("kernel", [(5, 5), (7, 7), (9, 9), (3, 11), (11, 3), (1, 27)])
+def test_large_depthwise_kernels_are_what_they_were(kernel: tuple[int, int], side: tuple[int, int], stride: int, tmp_path: Path) -> None:
+    graph = depthwise(kernel, side, stride=stride)
+    images = np.random.default_rng(1).standard_normal(graph.input_shape).astype(np.float32)
+    np.testing.assert_allclose(run(tflite_bytes(graph), images, tmp_path), wanted_of(graph, images), atol=1e-5)
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 3, 5, 0), (6, 6, 6, 6), (7, 0, 0, 2), (9, 9, 9, 9)])
+@pytest.mark.parametrize("stride", [1, 2, 16])
+def test_large_depthwise_kernels_with_padding_of_any_kind(pads: tuple[int, int, int, int], stride: int, tmp_path: Path) -> None:
+    graph = depthwise((7, 7), (8, 9), stride=stride, pads=pads)
+    images = np.random.default_rng(1).standard_normal(graph.input_shape).astype(np.float32)
+    np.testing.assert_allclose(run(tflite_bytes(graph), images, tmp_path), wanted_of(graph, images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "side", "stride", "parts", "slices"),
+    [
+        ((5, 5), (8, 8), 1, 1, 0),
+        ((7, 7), (8, 8), 1, 3, 2),
+        ((7, 7), (8, 8), 2, 3, 2),
+        ((7, 7), (9, 9), 2, 3, 1),
+        ((9, 9), (12, 12), 1, 5, 4),
+        ((7, 7), (3, 3), 1, 1, 0),
+        ((7, 7), (1, 8), 1, 1, 0),
+        ((1, 27), (30, 30), 1, 1, 0),
+    ],
+)
+def test_no_depthwise_kernel_is_too_large_for_a_microkernel(
+    kernel: tuple[int, int], side: tuple[int, int], stride: int, parts: int, slices: int
+) -> None:
+    data = tflite_bytes(depthwise(kernel, side, stride=stride))
+    counts = operators(data)
+    assert (counts["DEPTHWISE_CONV_2D"], counts["ADD"], counts["SLICE"]) == (parts, parts - 1, slices)
+    assert set(counts) <= {"DEPTHWISE_CONV_2D", "ADD", "SLICE", "PAD"}
+    shapes = [tensor.shape for tensor in read(data).subgraphs[0].tensors if tensor.name.endswith(b".weight")]
+    assert len(shapes) == parts
+    assert kernel[1] > 25 or all(shape[1] * shape[2] <= 25 for shape in shapes)
+
+
+def test_only_the_last_sum_is_activated_and_only_the_first_part_has_the_bias() -> None:
+    graph = depthwise((7, 7), (8, 8))
+    data = tflite_bytes(graph)
+    model = read(data)
+    tensors = model.subgraphs[0].tensors
+    named = {tensors[op.outputs[0]].name: op for op in model.subgraphs[0].operators}
+    fused = {name: getattr(op.builtinOptions, "fusedActivationFunction", 0) for name, op in named.items()}
+    assert {name: kind for name, kind in fused.items() if kind} == {OUTPUT.encode(): schema.ActivationFunctionType.RELU6}
+    biases = [tensors[named[f"conv.rows{row}".encode()].inputs[2]].buffer for row in (0, 3, 6)]
+    values = [np.frombuffer(bytes(model.buffers[index].data), dtype=np.float32) for index in biases]
+    conv = graph.ops[0]
+    assert isinstance(conv, Conv)
+    np.testing.assert_array_equal(values, [conv.bias, 0 * conv.bias, 0 * conv.bias])
+    assert tflite_bytes(graph) == data

@@ -121,5 +121,5 @@ def _companion(goal: Goal, attempt: Attempt, artifact: Artifact, timing: Timing)
         if agreement < limits.min_top1_agreement:
             reasons.append(f"agrees with fp32 on {100 * agreement:.1f} % of images, less than {100 * limits.min_top1_agreement:.1f}")
     if not timing.within(goal.budget_ms):
-        reasons.append(f"takes {timing.measured_ms:.3f} ms, over the budget of {goal.budget_ms:.3f}")
+        reasons.append(f"takes {timing.measured_ms:.4f} ms (up to {timing.interval_ms[1]:.4f}), over the budget of {goal.budget_ms:.4f}")
     return Companion(artifact, timing, accuracy, agreement, tuple(reasons))

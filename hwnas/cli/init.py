@@ -20,6 +20,7 @@ source = "{data}"        # built in: "fashion-mnist"; or a folder of class folde
 
 [space]
 preset = "{space}"       # 'hwnas spaces list' shows the others
+# resolutions = [16, 24]   # some of its input sizes; fewer are quicker to measure and to train
 """
 DEVICE = """\
 # This machine, measured by the agent in a process of its own.

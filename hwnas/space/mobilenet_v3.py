@@ -72,18 +72,18 @@ def _ofa(multiplier: float) -> Plan:
 _TINY = Plan(
     channels=1,
     classes=10,
-    stem=16,
+    stem=8,
     stem_stride=2,
     first_block=False,
-    stages=(Stage(24, 2, "relu", False), Stage(40, 2, "hswish", True), Stage(64, 1, "hswish", True)),
-    final_expand=192,
-    feature_mix=256,
+    stages=(Stage(16, 2, "relu", False), Stage(32, 2, "hswish", True)),
+    final_expand=128,
+    feature_mix=192,
 )
 
 _PRESETS: Registry[_Recipe] = Registry("space")
 _PRESETS.register("ofa-w1.0", _Recipe("Once-for-All MobileNetV3, width 1.0 (ImageNet)", _ofa(1.0), tuple(range(128, 225, 4))))
 _PRESETS.register("ofa-w1.2", _Recipe("Once-for-All MobileNetV3, width 1.2 (ImageNet)", _ofa(1.2), tuple(range(128, 225, 4))))
-_PRESETS.register("tiny-32", _Recipe("three stages for images of about 32 px: the demo", _TINY, (20, 24, 28, 32)))
+_PRESETS.register("tiny-32", _Recipe("two stages for images of up to 32 px: the demo", _TINY, (16, 20, 24, 28, 32)))
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,9 +34,10 @@ class Terminal:
     def stage(self, title: str, total: float) -> Iterator[Advance]:
         """A progress bar that ends with the context."""
         if self._quiet or not err.is_terminal:
-            if not self._quiet:
-                err.print(f"{escape(title)} …")
+            begin = time.monotonic()
             yield lambda _done, _text: None
+            if not self._quiet:
+                err.print(f"{escape(title)}: {time.monotonic() - begin:.0f} s")
             return
         columns = (
             TextColumn("{task.description:<34}"),

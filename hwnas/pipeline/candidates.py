@@ -20,13 +20,18 @@ SPACING = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A subnet to try: what was predicted of it, and its accuracy on the validation part as part of the supernet (shares)."""
+    """A subnet to try: what was predicted of it, and its accuracy on the validation part as part of the supernet (shares).
+
+    ``accuracy_expected`` joins the two. The best of several measured accuracies is the one with the luckiest error; the prediction, which
+    many subnets bear, holds it down.
+    """
 
     arch: Architecture
     predicted_ms: float
     predicted_hi_ms: float
     accuracy_predicted: float
     accuracy_val: float
+    accuracy_expected: float
 
 
 def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float]) -> Front:
@@ -46,7 +51,7 @@ def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) 
             for position, row in enumerate(shortlists[goal].codes):
                 arch = ctx.space.architecture(row)
                 if arch not in pool:
-                    pool[arch] = _pick(trained, shortlists[goal], position, arch)
+                    pool[arch] = _pick(ctx, trained, shortlists[goal], position, arch)
                     advance(len(pool), arch.id)
             out[goal] = _order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
     return out
@@ -63,19 +68,31 @@ def _shortlist(ctx: Context, front: Front, goal: Goal) -> Scored:
     return Scored(*(np.concatenate([getattr(s, name) for s in chosen]) for name in names))
 
 
-def _pick(trained: Trained, scored: Scored, position: int, arch: Architecture) -> Pick:
+def _pick(ctx: Context, trained: Trained, scored: Scored, position: int, arch: Architecture) -> Pick:
+    predicted, measured = float(scored.accuracy[position]), trained.accuracy(arch)
     return Pick(
         arch=arch,
         predicted_ms=float(scored.latency_ms[position]),
         predicted_hi_ms=float(scored.upper_ms[position]),
-        accuracy_predicted=float(scored.accuracy[position]),
-        accuracy_val=trained.accuracy(arch),
+        accuracy_predicted=predicted,
+        accuracy_val=measured,
+        accuracy_expected=expected(predicted, float(scored.accuracy_std[position]), measured, images=ctx.dataset.part("val").n),
     )
+
+
+def expected(predicted: float, predicted_std: float, measured: float, *, images: int) -> float:
+    """The mean of both accuracies, weighted by their precisions; that of the measured one is binomial.
+
+    The predictor's standard deviation holds the error of the measurements that it was fitted to, which is taken off.
+    """
+    noise = max(measured * (1 - measured), 1e-4) / images
+    own = max(predicted_std**2 - noise, 0.1 * noise)
+    return (predicted * noise + measured * own) / (noise + own)
 
 
 def _order(picks: Sequence[Pick], budget_ms: float) -> list[Pick]:
     """The most accurate first; each next one the most accurate of those that are predicted to be clearly quicker than the one before."""
-    left = sorted(picks, key=lambda p: (-p.accuracy_val, p.predicted_hi_ms, p.arch.id))
+    left = sorted(picks, key=lambda p: (-p.accuracy_expected, p.predicted_hi_ms, p.arch.id))
     out: list[Pick] = []
     for step in range(RETRIES):
         limit_ms = budget_ms * (1 - SPACING * step)

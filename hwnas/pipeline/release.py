@@ -60,7 +60,12 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
         architecture=ctx.space.values(chosen.pick.arch.indices),
         space=space_facts(ctx),
         dataset=data_facts(ctx),
-        metrics={**metrics, "accuracy_supernet": chosen.pick.accuracy_val, "accuracy_predicted": chosen.pick.accuracy_predicted},
+        metrics={
+            **metrics,
+            "accuracy_supernet": chosen.pick.accuracy_val,
+            "accuracy_predicted": chosen.pick.accuracy_predicted,
+            "accuracy_expected": chosen.pick.accuracy_expected,
+        },
         latency=_latency(row, chosen.timing),
         parity=Parity(**chosen.built.facts["parity"]),
         files=describe_files(folder, files),

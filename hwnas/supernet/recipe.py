@@ -17,7 +17,7 @@ class TrainConfig:
 
     ``lr`` is the peak that ``warmup_epochs`` lead up to and a half cosine leads down from. In every step ``random_subnets`` are trained
     beside the largest and the smallest. ``shift`` is the reach of the random shift as a share of the image's height. Each of ``threads``
-    takes an equal share of every batch. ``checkpoint_steps`` adds checkpoints inside an epoch (0 = at its end only).
+    processes takes an equal share of every batch. ``checkpoint_steps`` adds checkpoints inside an epoch (0 = at its end only).
     """
 
     epochs: int = 10

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hwnas.core.arch import Architecture, SearchSpace
 from hwnas.core.errors import DataError, UsageError
@@ -28,14 +26,14 @@ from hwnas.space.moves import sample
 from hwnas.supernet.checkpoint import Checkpoints, Position
 from hwnas.supernet.family import Supernet
 from hwnas.supernet.recipe import TrainConfig
-from hwnas.supernet.tensors import channels_last, threads
+from hwnas.supernet.shares import Batch, Shares
+from hwnas.supernet.tensors import threads
 
 Subnets = Callable[[int, int], tuple[Architecture, ...]]
 """The subnets to train at an epoch and step: the first learns from the labels, the others from the first."""
 
 Positions = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Gradients = tuple[Tensor | None, ...]
 _DRAW, _AUGMENT = 1, 2  # keep the streams of random numbers apart
 
 
@@ -96,14 +94,15 @@ def train(
     optimiser = _optimiser(supernet, config)
     start = checkpoints.load(supernet, optimiser) if checkpoints else Position(0, 0)
     supernet.train()
-    with threads(1), ThreadPoolExecutor(config.threads) as pool:
-        workers = _Workers(supernet, _Views(data, config, seed=seed), config, pool)
+    views = _Views(supernet.space, data, config, seed=seed)
+    widest = len(subnets(0, 0)) * config.batch * math.prod(supernet.space.input_shape)
+    with threads(1), Shares(supernet, processes=config.threads, label_smoothing=config.label_smoothing, floats=widest) as shares:
         for epoch in range(start.epoch, config.epochs):
             for step, positions in enumerate(batches(n, batch=config.batch, seed=seed, epoch=epoch, drop_last=True)):
                 if (epoch, step) < (start.epoch, start.step):
                     continue
                 _set_lr(optimiser, learning_rate(config, steps, epoch * steps + step))
-                loss = workers.step(subnets(epoch, step), positions, epoch, step)
+                loss = shares.step(views.batch(subnets(epoch, step), positions, epoch, step))
                 optimiser.step()
                 if not math.isfinite(loss):
                     raise TrainingDiverged(f"epoch {epoch + 1}, step {step + 1}: the loss became {loss}; set train.lr below {config.lr}")
@@ -125,10 +124,15 @@ def learning_rate(config: TrainConfig, steps: int, at: int) -> float:
 class _Views:
     """The images of a step at any resolution, all augmented by the same draws."""
 
-    def __init__(self, data: Dataset, config: TrainConfig, *, seed: int) -> None:
-        self.data, self.config, self.seed = data, config, seed
-        self.labels = torch.from_numpy(data.labels("train").copy())
+    def __init__(self, space: SearchSpace, data: Dataset, config: TrainConfig, *, seed: int) -> None:
+        self.space, self.data, self.config, self.seed = space, data, config, seed
         self.pixels: dict[int, Pixels8] = {}
+
+    def batch(self, archs: tuple[Architecture, ...], positions: Positions, epoch: int, step: int) -> Batch:
+        """What a step learns from; each architecture sees the images at its resolution."""
+        sizes = [family_of(self.space).resolution(self.space, arch) for arch in archs]
+        made = {size: self.images(size, positions, epoch, step) for size in sorted(set(sizes))}
+        return Batch(archs, tuple(made[size] for size in sizes), self.data.labels("train")[positions])
 
     def images(self, resolution: int, positions: Positions, epoch: int, step: int) -> Floats:
         """``(n, C, R, R) float32``, normalised."""
@@ -137,47 +141,6 @@ class _Views:
         rng = np.random.default_rng([self.seed, _AUGMENT, epoch, step])
         moved = augment(self.pixels[resolution][positions], rng, flip=self.config.flip, pad=round(self.config.shift * resolution))
         return self.data.preprocessing(resolution).normalise(moved)
-
-
-class _Workers:
-    """Threads that each compute the gradient of an equal share of the batch, batch norm included, as data-parallel training does.
-
-    They meet once a step, where torch's own threads would meet in every layer: on a busy machine that makes a step several times as fast.
-    The shares depend on the configured number of threads alone, so a machine with fewer cores computes the same bits.
-    """
-
-    def __init__(self, supernet: Supernet, views: _Views, config: TrainConfig, pool: ThreadPoolExecutor) -> None:
-        self.supernet, self.views, self.config, self.pool = supernet, views, config, pool
-        self.parameters = list(supernet.parameters())
-
-    def step(self, archs: tuple[Architecture, ...], positions: Positions, epoch: int, step: int) -> float:
-        """Set the gradient of every parameter to the mean over the images; the loss of the first architecture."""
-        space = self.supernet.space
-        sizes = [family_of(space).resolution(space, arch) for arch in archs]
-        images = {size: self.views.images(size, positions, epoch, step) for size in sorted(set(sizes))}
-        labels = self.views.labels[positions]
-        shares = np.array_split(np.arange(len(positions)), self.config.threads)
-
-        def work(share: Positions) -> tuple[float, Gradients]:
-            inputs = [channels_last(images[size][share]) for size in sizes]
-            return self._gradients(archs, inputs, labels[share], weight=len(share) / len(positions))
-
-        results = list(self.pool.map(work, shares))
-        for i, parameter in enumerate(self.parameters):
-            parts = [gradients[i] for _, gradients in results]
-            known = [part for part in parts if part is not None]
-            parameter.grad = sum(known[1:], known[0]) if known else None
-        return math.fsum(loss for loss, _ in results)
-
-    def _gradients(
-        self, archs: tuple[Architecture, ...], inputs: list[Tensor], labels: Tensor, *, weight: float
-    ) -> tuple[float, Gradients]:
-        """The loss of the first architecture and the gradients of the sum of all losses, both times ``weight``."""
-        logits = self.supernet(inputs[0], archs[0])
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        taught = logits.detach().softmax(dim=1)
-        students = [F.cross_entropy(self.supernet(x, arch), taught) for arch, x in zip(archs[1:], inputs[1:], strict=True)]
-        return weight * loss.item(), torch.autograd.grad(weight * sum(students, loss), self.parameters, allow_unused=True)
 
 
 def _optimiser(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -23,7 +23,7 @@ from hwnas.pipeline.goals import Target, target_of
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
 from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
 from hwnas.pipeline.searching import publish_latency, publish_space
-from hwnas.pipeline.timings import Conditions, Regimes, TimedModel, quiet_levels_us, session_facts, timed
+from hwnas.pipeline.timings import Conditions, Regimes, TimedModel, note_speed, noted_speeds_us, quiet_levels_us, session_facts, timed
 from hwnas.profiler.session import stale
 from hwnas.space.family import blockwise, family_of
 from hwnas.space.moves import sample_spread, unique
@@ -101,6 +101,25 @@ def profiled(ctx: Context, target: Target) -> Profile:
     return profile
 
 
+def profiled_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> bool:
+    """Measure a profile again at a faster speed that the device has shown since; False where that does not last, or nothing was measured.
+
+    The table stays as it was in that case, and is still true of the speed at which it was measured.
+    """
+    target = profile.target
+    if profile.journal is None:
+        ctx.reporter.note(f"{target.label}: the device runs faster than when its accepted table was measured; profile and accept it again")
+        return False
+    note_speed(conditions_of(target, "table"), Journal(profile.journal), quiet_level_us)
+    ctx.reporter.note(f"{target.label}: the device runs faster now than when its table was measured; measuring it again")
+    try:
+        _measure(ctx, target, _stage(ctx, target), f"profile {target.label}")
+    except TooNoisy as problem:
+        ctx.reporter.note(f"{target.label}: the faster speed did not last, the table of the slower one is kept: {problem}")
+        return False
+    return True
+
+
 def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precision: str | None = None) -> list[Target]:
     """What to profile on a device: what its recipes use, or all its runtimes in fp32; narrowed to one runtime or precision if given."""
     known = ctx.workspace.device(device)
@@ -166,21 +185,21 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str) -> None:
     for regime in REGIMES:
         path = _path(stage.folder, target, regime)
         names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
-    stage.finish(*names, JOURNAL)
+    stage.finish(*names)
 
 
 def _one_speed(
     ctx: Context, conditions: Conditions, models: Sequence[TimedModel], journal: Journal, rig: Rig, title: str
 ) -> dict[str, Regimes]:
     """Timings that were all made at one speed of the device, also where a profile was interrupted at one and goes on at another."""
-    again: tuple[str, ...] = ()
     for _ in range(MAX_SESSIONS):
-        known = quiet_levels_us(conditions, journal).values()
-        now = replace(rig, quiet_level_us=min(known, default=None))
+        levels = quiet_levels_us(conditions, journal)
+        level = min([*levels.values(), *noted_speeds_us(conditions, journal)], default=None)
+        again = stale(levels, level) if level is not None and ctx.replay is None else ()
+        now = replace(rig, quiet_level_us=level)
         timings = timed(conditions, models, journal, measure=now.measure(ctx, title), replay=ctx.replay, again=again)
         levels = quiet_levels_us(conditions, journal)
-        again = stale(levels, min(levels.values())) if levels else ()
-        if not again or ctx.replay is not None:
+        if ctx.replay is not None or not levels or not stale(levels, min(levels.values())):
             return timings
     raise TooNoisy(
         f"{rig.target.label}: the device changed its speed in each of {MAX_SESSIONS} sessions; profile it when less else runs there"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from benchmarks.harness import Outcome, Target, main
 from hwnas.core.arch import Architecture
 from hwnas.data import Limits, load_dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hwnas.core.arch import Architecture, Codes
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import ConfigError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
-from hwnas.core.serial import content_id, plain, sha256_file
+from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.table import LatencyTable, Network, table_path
 from hwnas.latency.tablefile import read_table, samples_path, write_table
@@ -33,6 +34,8 @@ from hwnas.store.stages import Stage
 CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
 REGIMES = ("quiet", "typical")
 JOURNAL = "journal.jsonl"
+AGAIN = "again.jsonl"
+"""The journal of measuring again, until that is done and it takes the place of the first."""
 MAX_SESSIONS = 3
 BUDGET_STATISTICS = ("p50", "p90", "p99")
 
@@ -94,7 +97,7 @@ def profiled(ctx: Context, target: Target) -> Profile:
     if stage.done:
         ctx.reporter.reused(title)
     else:
-        _measure(ctx, target, stage, title)
+        _measure(ctx, target, stage, title, Journal(stage.folder / JOURNAL))
     paths = {regime: _path(stage.folder, target, regime) for regime in REGIMES}
     profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
     _publish(ctx, profile)
@@ -104,17 +107,28 @@ def profiled(ctx: Context, target: Target) -> Profile:
 def profiled_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> bool:
     """Measure a profile again at a faster speed that the device has shown since; False where that does not last, or nothing was measured.
 
-    The table stays as it was in that case, and is still true of the speed at which it was measured.
+    The table and its journal stay as they were in that case, and are still true of the speed at which they were measured.
     """
-    target = profile.target
+    target, title = profile.target, f"profile {profile.target.label}"
     if profile.journal is None:
         ctx.reporter.note(f"{target.label}: the device runs faster than when its accepted table was measured; profile and accept it again")
         return False
-    note_speed(conditions_of(target, "table"), Journal(profile.journal), quiet_level_us)
+    conditions, kept = conditions_of(target, "table"), Journal(profile.journal)
+    tried = {str(level): level for level in noted_speeds_us(conditions, kept, lasted=False)}
+    if len(stale(tried, quiet_level_us)) < len(tried):
+        ctx.reporter.note(f"{target.label}: the device was faster for a moment than when its table was measured; the table is kept")
+        return False
+    again = Journal(profile.journal.with_name(AGAIN))
+    if not again.records:
+        write_atomic(again.path, profile.journal.read_bytes())
+        again = Journal(again.path)
+    note_speed(conditions, again, quiet_level_us)
     ctx.reporter.note(f"{target.label}: the device runs faster now than when its table was measured; measuring it again")
     try:
-        _measure(ctx, target, _stage(ctx, target), f"profile {target.label}")
+        _measure(ctx, target, _stage(ctx, target), title, again)
     except TooNoisy as problem:
+        note_speed(conditions, kept, quiet_level_us, lasted=False)
+        again.path.unlink()
         ctx.reporter.note(f"{target.label}: the faster speed did not last, the table of the slower one is kept: {problem}")
         return False
     return True
@@ -168,17 +182,18 @@ def _stage(ctx: Context, target: Target) -> Stage:
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
 
 
-def _measure(ctx: Context, target: Target, stage: Stage, title: str) -> None:
+def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Journal) -> None:
+    """Time what ``journal`` lacks, make it the stage's journal, and write the tables."""
     files = model_files(ctx, target)
     words = blockwise(ctx.space).vocabulary(ctx.space)
     networks = networks_to_measure(ctx)
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
         models = [files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks)]
-    journal = Journal(stage.folder / JOURNAL)
     rig = Rig(target, files.probe(), reference_of(ctx, files), plan_of(ctx))
     conditions = conditions_of(target, "table")
     timings = _one_speed(ctx, conditions, models, journal, rig, title)
     facts = session_facts(conditions, journal)
+    os.replace(journal.path, stage.folder / JOURNAL)  # before the tables: killed in between, the next run writes them from it
     for regime in REGIMES:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
     names = []
@@ -199,7 +214,8 @@ def _one_speed(
         now = replace(rig, quiet_level_us=level)
         timings = timed(conditions, models, journal, measure=now.measure(ctx, title), replay=ctx.replay, again=again)
         levels = quiet_levels_us(conditions, journal)
-        if ctx.replay is not None or not levels or not stale(levels, min(levels.values())):
+        noted = noted_speeds_us(conditions, journal)
+        if ctx.replay is not None or not levels or not stale(levels, min([*levels.values(), *noted])):
             return timings
     raise TooNoisy(
         f"{rig.target.label}: the device changed its speed in each of {MAX_SESSIONS} sessions; profile it when less else runs there"

@@ -110,15 +110,20 @@ def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float
     return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
 
 
-def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float) -> None:
-    """Keep a faster level of the probe than any at which these models were timed: what is timed from now on has to be as fast."""
-    journal.append({"kind": "speed", "conditions": conditions.id, "of": plain(conditions), "quiet_level_us": quiet_level_us})
+def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float, *, lasted: bool = True) -> None:
+    """Keep a faster level of the probe than any at which these models were timed: what is timed from now on has to be as fast.
+
+    A speed that was seen but did not last long enough to time everything at is kept with ``lasted=False``, so as not to be tried again.
+    """
+    journal.append(
+        {"kind": "speed", "conditions": conditions.id, "of": plain(conditions), "quiet_level_us": quiet_level_us, "lasted": lasted}
+    )
 
 
-def noted_speeds_us(conditions: Conditions, journal: Journal) -> list[float]:
+def noted_speeds_us(conditions: Conditions, journal: Journal, *, lasted: bool = True) -> list[float]:
     """The levels that `note_speed` kept."""
     kept = [r for r in journal.records if r.get("kind") == "speed" and r.get("conditions") == conditions.id]
-    return [float(r["quiet_level_us"]) for r in kept]
+    return [float(r["quiet_level_us"]) for r in kept if r["lasted"] is lasted]
 
 
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:

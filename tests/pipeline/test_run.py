@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections import deque
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import numpy as np
 import pytest
@@ -89,10 +91,11 @@ def test_a_file_runs_by_its_own_word_alone(finished):
 
 
 class Watching:
-    """A reporter that remembers the stages that were worked on."""
+    """A reporter that remembers the stages that were worked on, and what was said."""
 
     def __init__(self):
         self.worked = []
+        self.notes = []
 
     def stage(self, title, total):
         from contextlib import nullcontext
@@ -104,7 +107,7 @@ class Watching:
         pass
 
     def note(self, text):
-        pass
+        self.notes.append(text)
 
 
 def test_a_second_run_reuses_everything(copy, finished):
@@ -136,6 +139,57 @@ def test_a_replay_that_lacks_a_timing_is_refused(copy, finished, tmp_path):
     (tmp_path / "short.jsonl").write_text("\n".join(kept) + "\n")
     with pytest.raises(UsageError, match=r"toy/\w+: the replayed journal has no table timing of overhead"):
         run(Context(Workspace.open(copy), replay=Recording.read(tmp_path / "short.jsonl")))
+
+
+def forget_timings(workspace: Path) -> None:
+    """As if the device had never been measured; what was trained stays."""
+    for pattern in ("profile-*", "verify-*"):
+        for folder in (workspace / "runs" / "stages").glob(pattern):
+            rmtree(folder)
+
+
+def test_a_table_of_a_busy_device_is_measured_again_once_it_is_quiet(copy, finished, pretend, monkeypatch, tmp_path):
+    """Measured while slow, verified while fast: budgets, choices and predictions have to be those of the fast device, also in a replay."""
+    root, document = finished
+    forget_timings(copy)
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([140.0, 140.0]))
+    watching = Watching()
+    again = run(Context(Workspace.open(copy), watching)).document()
+    assert [note.partition(":")[0] for note in watching.notes if "measuring it again" in note] == [
+        "toy/litert fp32",
+        "toy/onnxruntime fp32",
+    ]
+    assert again["targets"] == document["targets"]
+    assert models(copy, again) == models(root, document)
+
+    recording = Recording.read(copy / "runs" / again["run"] / "journal.jsonl")
+    elsewhere = copytree(copy, tmp_path / "elsewhere")
+    forget_timings(elsewhere)
+    replayed = run(Context(Workspace.open(elsewhere), replay=recording)).document()
+    assert [row["measured_ms"] for row in replayed["targets"]] == [row["measured_ms"] for row in document["targets"]]
+    assert models(elsewhere, replayed) == models(root, document)
+
+
+def test_a_faster_speed_that_does_not_last_leaves_the_table_as_it_was(copy, pretend, monkeypatch, tmp_path):
+    """The table, the budgets and the journal stay those of the slower speed, and the next run does not try again."""
+    forget_timings(copy)
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([140.0, 140.0, 100.0, 100.0, *[140.0] * 100]))
+    watching = Watching()
+    result = run(Context(Workspace.open(copy), watching))
+    assert [note for note in watching.notes if "did not last" in note]
+    for row in result.rows:
+        table = next((result.folder / "tables" / "toy").glob(f"{row['runtime']}*quiet.json"))
+        assert json.loads(table.read_text())["facts"]["quiet_level_us"] == 140.0
+    next_time = Watching()
+    assert run(Context(Workspace.open(copy), next_time)).rows == result.rows
+    assert not [title for title in next_time.worked if title.startswith("profile")]
+
+    elsewhere = copytree(copy, tmp_path / "elsewhere")
+    forget_timings(elsewhere)
+    recording = Recording.read(result.folder / "journal.jsonl")
+    replayed = run(Context(Workspace.open(elsewhere), replay=recording))
+    assert [row["arch"] for row in replayed.rows] == [row["arch"] for row in result.rows]
+    assert [row["budget_ms"] for row in replayed.rows] == [row["budget_ms"] for row in result.rows]
 
 
 @pytest.mark.parametrize("text", ["", '{"kind":"session","conditions":"x"}\n'])

@@ -16,6 +16,7 @@ from hwnas.core.errors import AgentTimeout
 from hwnas.profiler.channel import LAUNCHERS
 
 SAMPLES = 120
+LEVEL_US = 100.0
 
 
 def duration_ms(path: Path) -> float:
@@ -34,6 +35,9 @@ class PretendChannel:
 
     slow_files = 1.0
     """How much slower exported files are than their table says."""
+
+    levels_us = deque()
+    """How long the probe takes in each of the next sessions; `LEVEL_US` after that. Models are slower in proportion."""
 
     def __init__(self):
         self.messages = deque()
@@ -59,22 +63,23 @@ class PretendChannel:
         elif message["type"] == "job":
             self.jobs[message["id"]] = Path(message["path"])
         elif message["type"] == "start":
+            self.level_us = self.levels_us.popleft() if self.levels_us else LEVEL_US
             self.messages.append({"type": "ready", "runtime_version": "0", "provider": "pretend", "cores": [0], "run_queue_seen": False})
             self.messages.extend(self.result(key, path) for key, path in self.jobs.items())
             n = len(self.jobs)
             self.messages.append(
                 {
-                    "type": "done", "results": n, "short": 0, "fewest": 0, "visits": n, "probes": n, "quiet_level_us": 100.0,
-                    "quiet_share": 1.0, "reference_us": [100.0], "seconds": 0.0,
+                    "type": "done", "results": n, "short": 0, "fewest": 0, "visits": n, "probes": n, "quiet_level_us": self.level_us,
+                    "quiet_share": 1.0, "reference_us": [self.level_us], "seconds": 0.0,
                 }
             )  # fmt: skip
 
     def result(self, key, path):
-        slow = self.slow_files if key.startswith("file:") else 1.0
+        slow = self.level_us / LEVEL_US * (self.slow_files if key.startswith("file:") else 1.0)
         quiet = samples_ms(path, slow=slow)
         return {
             "type": "result", "id": key, "quiet_ms": quiet, "typical_ms": [1.1 * t for t in quiet], "rejected": 1, "load_ms": 1.0,
-            "first_ms": 1.0, "runs_per_sample": 1, "quiet_level_us": 100.0, "chunk": 0,
+            "first_ms": 1.0, "runs_per_sample": 1, "quiet_level_us": self.level_us, "chunk": 0,
         }  # fmt: skip
 
     def receive(self, *, timeout_s):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,7 +192,7 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Jo
     conditions = conditions_of(target, "table")
     timings = _one_speed(ctx, conditions, models, journal, rig, title)
     facts = session_facts(conditions, journal)
-    os.replace(journal.path, stage.folder / JOURNAL)  # before the tables: killed in between, the next run writes them from it
+    journal.path.replace(stage.folder / JOURNAL)  # before the tables: killed in between, the next run writes them from it
     for regime in REGIMES:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
     names = []

@@ -1,4 +1,4 @@
-"""The TFLite files run where a board has only tflite-runtime 2.14: Python 3.11 at most, numpy below 2."""
+"""The TFLite files run, and the agent times them, where a board has only tflite-runtime 2.14: Python 3.11 at most, numpy below 2."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from hwnas.core.device import MeasurePlan
 from hwnas.export import EXPORTERS, ExportSpec
 from hwnas.export.probes import overhead_graph, probe_graph
 from hwnas.export.verify import parity, require_parity
+from hwnas.profiler.local import LocalLauncher
+from hwnas.profiler.session import Job, run_session
 from tests.export.networks import small_net
 
 REQUIREMENTS = ("tflite-runtime==2.14.0", "numpy<2")
@@ -75,3 +78,22 @@ def test_probes(old_python: Path, tmp_path: Path) -> None:
         artifact = EXPORTERS.get("tflite").export(graph, ExportSpec(), tmp_path / "probe.tflite")
         answer = run_old(old_python, artifact.path, images, tmp_path).transpose(0, 3, 1, 2)
         np.testing.assert_allclose(answer, EXPORTERS.get("tflite").run(artifact, images)[0], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_agent(old_python: Path, tmp_path: Path) -> None:
+    exporter = EXPORTERS.get("tflite")
+    probe = Path(exporter.export(probe_graph(), ExportSpec(), tmp_path / "probe.tflite").path)
+    images = np.random.default_rng(0).standard_normal((8, 3, 32, 32)).astype(np.float32)
+    jobs = []
+    for precision in ("fp32", "int8"):
+        spec = ExportSpec(input_shape=(3, 32, 32), precision=precision, calibration=images)
+        artifact = exporter.export(small_net(), spec, tmp_path / f"{precision}.tflite")
+        jobs.append(Job(precision, Path(artifact.path)))
+    measured = {}
+    with LocalLauncher(python=str(old_python)).launch() as channel:
+        plan = MeasurePlan(min_repeats=5, max_seconds=120.0, warmup=1)
+        summary = run_session(channel, jobs, plan, runtime="litert", probe=probe, reference=probe, on_measured=measured.__setitem__)
+    assert summary.runtime_version == "tflite-runtime 2.14.0"
+    assert set(measured) == {"fp32", "int8"}
+    assert all(min(m["quiet"].samples_ms) > 0 for m in measured.values())

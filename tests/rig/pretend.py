@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections import deque
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class PretendChannel:
     slow_files = 1.0
     """How much slower exported files are than their table says."""
 
-    levels_us = deque()
+    levels_us: ClassVar[deque[float]] = deque()
     """How long the probe takes in each of the next sessions; `LEVEL_US` after that. Models are slower in proportion."""
 
     def __init__(self):

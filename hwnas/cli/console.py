@@ -37,7 +37,7 @@ class Terminal:
             begin = time.monotonic()
             yield lambda _done, _text: None
             if not self._quiet:
-                err.print(f"{escape(title)}: {time.monotonic() - begin:.0f} s")
+                err.print(f"{escape(title)}: {time.monotonic() - begin:.0f} s", soft_wrap=True)
             return
         columns = (
             TextColumn("{task.description:<34}"),
@@ -57,11 +57,11 @@ class Terminal:
     def reused(self, title: str) -> None:
         """A line that says so."""
         if not self._quiet:
-            err.print(f"{escape(title)}: [dim]nothing changed, reused[/]")
+            err.print(f"{escape(title)}: [dim]nothing changed, reused[/]", soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line that is shown even when quiet is asked for: it may be a warning."""
-        err.print(f"[yellow]note:[/] {escape(text)}")
+        err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
 
 def show_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from hwnas.cli.console import out
 from hwnas.core.errors import ConfigError
+from hwnas.core.registry import suggest
 from hwnas.core.serial import write_atomic
+from hwnas.data import BUILT_IN
 
 CONFIG = """\
 # A hwnas workspace: 'hwnas run' trains, profiles, searches, exports and verifies what is written here.
@@ -46,8 +49,9 @@ def init(
     find_space(space)
     if '"' in data or "\\" in data or not data.isprintable():
         raise ConfigError(f"--data {data!r}: quotes, backslashes and control characters cannot be written to a TOML string")
+    source = _source(data, folder)
     files = {
-        folder / "hwnas.toml": CONFIG.format(data=data, space=space),
+        folder / "hwnas.toml": CONFIG.format(data=source, space=space),
         folder / "devices" / "local.toml": DEVICE,
         folder / "export" / "recipes" / "local-onnxruntime.toml": RECIPE.format(runtime="onnxruntime"),
         folder / "export" / "recipes" / "local-litert.toml": RECIPE.format(runtime="litert"),
@@ -62,5 +66,18 @@ def init(
         (folder / name).mkdir(parents=True, exist_ok=True)
     out.print(
         f"wrote {', '.join(str(p.relative_to(folder)) for p in files)}; next: hwnas run"
-        + (f" --workspace {folder}" if folder != Path() else "")
+        + (f" --workspace {folder}" if folder != Path() else ""),
+        soft_wrap=True,
     )
+
+
+def _source(data: str, folder: Path) -> str:
+    """``data`` as it has to be written in the workspace: a path as typed is relative to where it was typed."""
+    if data in BUILT_IN:
+        return data
+    path = Path(data)
+    if not path.exists():
+        raise ConfigError(f"--data {data}: no such folder or file; {suggest(data, BUILT_IN)}")
+    if path.is_absolute():
+        return data
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -11,12 +11,14 @@ from rich.markup import escape
 from hwnas import __version__
 from hwnas.cli import devices, init, spaces, tables, work
 from hwnas.cli.console import err
-from hwnas.core.errors import HwnasError
+from hwnas.core.errors import HwnasError, UsageError
 
 EPILOG = (
     "Exit codes: 0 ok, 2 usage or configuration, 3 device unavailable or too noisy, 4 budget missed, "
     "5 verification failed, 6 infeasible budget, 7 regression, 130 interrupted."
 )
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="hwnas",
@@ -59,16 +61,26 @@ def call(arguments: list[str]) -> int:
     try:
         code = app(arguments, standalone_mode=False)
     except HwnasError as problem:
-        err.print(f"[red]error:[/] {escape(str(problem))}", soft_wrap=True)
-        return problem.exit_code
+        return _failed(str(problem), problem.exit_code)
+    except OSError as problem:
+        where = "" if problem.filename is None else f"{problem.filename}: "
+        return _failed(f"{where}{problem.strerror or problem}", UsageError.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted()
     except typer.exceptions.TyperException as problem:
-        err.print(f"[red]error:[/] {escape(problem.format_message())}", soft_wrap=True)
-        return 2
+        return _failed(problem.format_message(), UsageError.exit_code)
+    if code == INTERRUPTED:  # typer makes an exit code of Ctrl-C
+        return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    """One line, also where a file's name has several; none where the help was shown instead."""
+    if message:
+        err.print(f"[red]error:[/] {escape(' '.join(message.splitlines()))}", soft_wrap=True)
+    return code
 
 
 def _interrupted() -> int:
     err.print("interrupted; what was finished is kept, run the same command again to go on")
-    return 130
+    return INTERRUPTED

@@ -85,12 +85,12 @@ def profile(
     quiet: Quiet = False,
 ) -> None:
     """Measure the blocks of the space and some whole networks on a device: a latency table each runtime, into runs/."""
-    from hwnas.pipeline.profiling import profiled, targets_for
+    from hwnas.pipeline.profiling import measured, targets_for
 
     ctx = _context(folder, quiet=quiet)
     targets = targets_for(ctx, device, runtime=runtime, precision=precision)
     with ctx.store.lock():
-        profiles = [profiled(ctx, target) for target in targets]
+        profiles = [measured(ctx, target) for target in targets]
     rows = [p.summary(ctx) for p in profiles]
     if json:
         show_json(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -100,6 +101,12 @@ class Measurement:
         ordered = np.sort(np.asarray(self.samples_ms, dtype=np.float64))
         low, high = _ranks(len(ordered), QUANTILES[statistic], confidence)
         return min(float(ordered[low]), value), max(float(ordered[high]), value)
+
+
+def samples_needed(statistic: str, *, confidence: float = 0.95) -> int:
+    """How many samples `Measurement.interval_ms` needs for an interval of this quantile that has both ends: 6 for p50, 368 for p99."""
+    extreme = max(QUANTILES[statistic], 1 - QUANTILES[statistic])
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(extreme))
 
 
 @lru_cache(maxsize=1024)

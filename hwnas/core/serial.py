@@ -85,7 +85,7 @@ def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = Con
     """
     try:
         # JSON mode lets arrays fill tuples while everything else stays strict
-        return TypeAdapter(cls).validate_json(json.dumps(value, default=str))
+        return TypeAdapter(cls).validate_json(json.dumps(value, default=_no_dates))
     except ValidationError as problem:
         raise error(f"{where}: {_explain(problem, cls)}") from None
     except HwnasError as problem:
@@ -100,10 +100,10 @@ def load_toml(path: Path, cls: type[T]) -> T:
 def read_toml(path: Path) -> dict[str, Any]:
     """The TOML file at ``path`` as a mapping; a missing or malformed one raises `ConfigError`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as problem:
         raise ConfigError(f"{path}: not readable as TOML: {problem}") from None
 
 
@@ -121,6 +121,10 @@ def _no_constants(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def _no_dates(value: Any) -> Any:
+    raise HwnasError(f"'{value}' is a date or time, which no key takes; write text in quotes")
+
+
 def _explain(problem: ValidationError, cls: Any) -> str:
     errors = problem.errors(include_url=False)
     # a misspelt key is also a missing one: the misspelling is what helps
@@ -134,7 +138,7 @@ def _explain(problem: ValidationError, cls: Any) -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     shown = repr(first.get("input"))
     if first["type"] == "value_error":
-        return f"{at}: {message}"
+        return f"{at}: {message}" if parts else message
     return f"{at}: must be {message}, not {shown[:60]}"
 
 

@@ -84,6 +84,8 @@ def accuracy(exporter: Exporter, artifact: Artifact, images: Images, labels: NDA
 
 def check_artifact(path: Path, *, sha256: str = "", size_bytes: int | None = None) -> None:
     """Raise `VerificationError` unless the file may be loaded: as expected, of its format, self-contained, without custom operators."""
+    if path.is_symlink():
+        raise VerificationError(f"{path}: is a link; what it leads to may change: put the file itself there")
     try:
         size = path.stat().st_size
     except OSError:

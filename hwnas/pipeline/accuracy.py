@@ -14,6 +14,7 @@ from torch import nn
 
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from hwnas.core.arch import Architecture, Codes
+from hwnas.core.errors import UsageError
 from hwnas.core.serial import plain
 from hwnas.data import Preprocessing
 from hwnas.pipeline.context import Context
@@ -53,7 +54,11 @@ class Trained:
         inputs = [stage.key, ctx.config.accuracy.recalibration_images, ctx.config.train.threads]
         folder = ctx.store.stage("evaluate", inputs, code=EVALUATE_CODE, glue=__name__).folder
         journal = Journal(folder / "evaluations.jsonl")
-        return cls(ctx, stage, journal, {record["arch"]: record["accuracy_val"] for record in journal.records})
+        try:
+            known = {str(record["arch"]): float(record["accuracy_val"]) for record in journal.records}
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(f"{journal.path}: holds an evaluation of another shape; it was edited: delete the file") from None
+        return cls(ctx, stage, journal, known)
 
     @property
     def id(self) -> str:

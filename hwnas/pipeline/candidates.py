@@ -1,4 +1,4 @@
-"""Stage: which trained to try for each goal: predictors choose a few, the supernet itself says how accurate those are."""
+"""Stage: which subnets to try for each goal: predictors choose a few, the supernet itself says how accurate those are."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) 
                 if arch not in pool:
                     pool[arch] = _pick(ctx, trained, shortlists[goal], position, arch)
                     advance(len(pool), arch.id)
-            out[goal] = _order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
+            out[goal] = order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
     return out
 
 
@@ -90,12 +90,15 @@ def expected(predicted: float, predicted_std: float, measured: float, *, images:
     return (predicted * noise + measured * own) / (noise + own)
 
 
-def _order(picks: Sequence[Pick], budget_ms: float) -> list[Pick]:
-    """The most accurate first; each next one the most accurate of those that are predicted to be clearly quicker than the one before."""
+def order(picks: Sequence[Pick], budget_ms: float) -> list[Pick]:
+    """The most accurate first; each next one the most accurate of those that are predicted to be clearly quicker than the one before.
+
+    What is not clearly quicker than a miss would miss as well.
+    """
     left = sorted(picks, key=lambda p: (-p.accuracy_expected, p.predicted_hi_ms, p.arch.id))
     out: list[Pick] = []
-    for step in range(RETRIES):
-        limit_ms = budget_ms * (1 - SPACING * step)
-        fits = [p for p in left if p.predicted_hi_ms <= limit_ms and p not in out]
-        out += fits[:1]
+    limit_ms = budget_ms
+    while len(out) < RETRIES and (fits := [p for p in left if p.predicted_hi_ms <= limit_ms]):
+        out.append(fits[0])
+        limit_ms = fits[0].predicted_hi_ms * (1 - SPACING)
     return out

@@ -85,52 +85,49 @@ class Profile:
 
 
 def profiled(ctx: Context, target: Target) -> Profile:
-    """The profile of a target: accepted, reused, or measured now."""
-    title = f"profile {target.label}"
-    accepted = _accepted(ctx, target)
-    if accepted is not None:
-        ctx.reporter.reused(f"{title} (accepted table)")
-        _publish_predictors(ctx, accepted)
-        return accepted
-    stage = _stage(ctx, target)
+    """The profile of a target for a run: an accepted table, or what `measured` gives. A replay takes its own recording first."""
+    recorded = ctx.replay is not None and ctx.replay.holds(conditions_of(target, "table"))
+    accepted = None if recorded else _accepted(ctx, target)
+    if accepted is None:
+        return measured(ctx, target)
+    ctx.reporter.reused(f"profile {target.label} (accepted table)")
+    _publish_predictors(ctx, accepted)
+    return accepted
+
+
+def measured(ctx: Context, target: Target) -> Profile:
+    """The profile of a target as this workspace measures it: now, or earlier."""
+    title, stage = f"profile {target.label}", _stage(ctx, target)
     if stage.done:
         ctx.reporter.reused(title)
     else:
         _measure(ctx, target, stage, title, Journal(stage.folder / JOURNAL))
     paths = {regime: _path(stage.folder, target, regime) for regime in REGIMES}
     profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
-    _publish(ctx, profile)
+    if ctx.replay is None:  # what is found there is of this device, now
+        _publish(ctx, profile)
     return profile
 
 
-def profiled_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> bool:
-    """Measure a profile again at a faster speed that the device has shown since; False where that does not last, or nothing was measured.
+def measured_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> None:
+    """Measure a profile again at a faster speed that the device has shown since.
 
-    The table and its journal stay as they were in that case, and are still true of the speed at which they were measured.
+    Where that speed does not last, table and journal stay as they were, and are still true of the speed at which they were measured.
     """
-    target, title = profile.target, f"profile {profile.target.label}"
+    target = profile.target
     if profile.journal is None:
-        ctx.reporter.note(f"{target.label}: the device runs faster than when its accepted table was measured; profile and accept it again")
-        return False
-    conditions, kept = conditions_of(target, "table"), Journal(profile.journal)
-    tried = {str(level): level for level in noted_speeds_us(conditions, kept, lasted=False)}
-    if len(stale(tried, quiet_level_us)) < len(tried):
-        ctx.reporter.note(f"{target.label}: the device was faster for a moment than when its table was measured; the table is kept")
-        return False
+        raise ConfigError(f"{target.label}: an accepted table is not measured again by itself; run 'hwnas profile {target.device}'")
     again = Journal(profile.journal.with_name(AGAIN))
     if not again.records:
         write_atomic(again.path, profile.journal.read_bytes())
         again = Journal(again.path)
-    note_speed(conditions, again, quiet_level_us)
+    note_speed(conditions_of(target, "table"), again, quiet_level_us)
     ctx.reporter.note(f"{target.label}: the device runs faster now than when its table was measured; measuring it again")
     try:
-        _measure(ctx, target, _stage(ctx, target), title, again)
+        _measure(ctx, target, _stage(ctx, target), f"profile {target.label}", again)
     except TooNoisy as problem:
-        note_speed(conditions, kept, quiet_level_us, lasted=False)
         again.path.unlink()
         ctx.reporter.note(f"{target.label}: the faster speed did not last, the table of the slower one is kept: {problem}")
-        return False
-    return True
 
 
 def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precision: str | None = None) -> list[Target]:
@@ -177,7 +174,9 @@ def conditions_of(target: Target, purpose: str) -> Conditions:
 def _stage(ctx: Context, target: Target) -> Stage:
     device = ctx.workspace.device(target.device)
     replayed = ctx.replay.id if ctx.replay else None
-    inputs = [plain(device), plain(target), ctx.space.id, plain(plan_of(ctx)), ctx.config.profile.networks, replayed]
+    # a session that ran out of time goes on where it was when it is given more
+    plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
+    inputs = [plain(device), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
 
 
@@ -192,7 +191,8 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Jo
     conditions = conditions_of(target, "table")
     timings = _one_speed(ctx, conditions, models, journal, rig, title)
     facts = session_facts(conditions, journal)
-    journal.path.replace(stage.folder / JOURNAL)  # before the tables: killed in between, the next run writes them from it
+    stage.reopen()  # killed from here on, the next run writes the tables from the journal
+    journal.path.replace(stage.folder / JOURNAL)
     for regime in REGIMES:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
     names = []

@@ -75,7 +75,7 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
             Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
         ),
         int8=None if row["int8"] is None else Int8Figures(**{**row["int8"], "measured_ci_ms": tuple(row["int8"]["measured_ci_ms"])}),
-        device_drift=bench.drift(),
+        device_drift=bench.drift(statistic=goal.recipe.statistic),
     )
 
 

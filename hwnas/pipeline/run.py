@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,15 @@ from hwnas.pipeline.candidates import picked, searched
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Outcome, deployed
 from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
-from hwnas.pipeline.profiling import Profile, profiled, profiled_again
+from hwnas.pipeline.profiling import Profile, measured_again, profiled
 from hwnas.pipeline.release import release
-from hwnas.pipeline.verification import Bench
+from hwnas.pipeline.verification import Bench, DeviceFaster
 from hwnas.search.feasible import check_budgets
 from hwnas.store.journal import Journal
+from hwnas.supernet.train import steps_an_epoch
 
-MAX_PASSES = 3
-"""How often tables are measured anew in one run."""
+MAX_AGAIN = 2
+"""How often one table is measured again in a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +66,29 @@ def run(ctx: Context) -> Result:
         raise ConfigError(f"{ctx.workspace.root / 'export' / 'recipes'}: no recipes; write one, or start with 'hwnas init'")
     for recipe in recipes.values():
         exporter_for(recipe.runtime)
-    for attempt in range(MAX_PASSES):
-        profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
-        goals = _goals(ctx, profiles)
-        trained = Trained.load(ctx)
-        benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
-        outcomes: list[Outcome] = []
-        for name, recipe in recipes.items():
-            outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
-        if attempt + 1 == MAX_PASSES or not _measured_again(ctx, benches):
-            break
-    return _finish(ctx, benches, outcomes, begin)
+    steps_an_epoch(ctx.dataset, ctx.config.train)
+    measured: Counter[Target] = Counter()
+    while True:
+        try:
+            return _finish(ctx, *_pass(ctx), begin)
+        except DeviceFaster as found:
+            measured[found.profile.target] += 1
+            if measured[found.profile.target] > MAX_AGAIN:
+                raise
+            measured_again(ctx, found.profile, quiet_level_us=found.quiet_level_us)
 
 
-def _measured_again(ctx: Context, benches: Mapping[Target, Bench]) -> bool:
-    """Whether some table was measured anew, because the device turned out to be faster while the files were timed.
-
-    Budgets and predictions of a table that was measured on a busy device mean little once it is quiet. A replay has the later timings
-    at once.
-    """
-    if ctx.replay is not None:
-        return False
-    again = [profiled_again(ctx, b.profile, quiet_level_us=level) for b in benches.values() if (level := b.faster_us()) is not None]
-    return any(again)
+def _pass(ctx: Context) -> tuple[Mapping[Target, Bench], list[Outcome]]:
+    """From tables to timed files. A table that proves to be of a busy device ends it: its budgets and predictions mean little."""
+    recipes = ctx.workspace.recipes
+    profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
+    goals = _goals(ctx, profiles)
+    trained = Trained.load(ctx)
+    benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
+    outcomes: list[Outcome] = []
+    for name, recipe in recipes.items():
+        outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
+    return benches, outcomes
 
 
 def _goals(ctx: Context, profiles: Mapping[Target, Profile]) -> list[Goal]:

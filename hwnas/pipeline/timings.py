@@ -70,6 +70,10 @@ class Recording:
             raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
         return cls(timings, sessions, content_id([plain(timings[k]) for k in sorted(timings)]))
 
+    def holds(self, conditions: Conditions) -> bool:
+        """Whether anything was timed under these conditions."""
+        return any(key == conditions.id for key, _ in self.timings)
+
 
 def timed(
     conditions: Conditions,
@@ -101,7 +105,20 @@ def timed(
 
 
 def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]]:
-    return {r["key"]: r for r in journal.records if r.get("kind") == "timing" and r.get("conditions") == conditions.id}
+    """The last timing of each model; a record that was edited into another shape raises `UsageError`."""
+    found = {}
+    for record in journal.records:
+        if record.get("kind") != "timing" or record.get("conditions") != conditions.id:
+            continue
+        if not isinstance(record.get("key"), str) or not _has_facts(record.get("regimes")):
+            raise UsageError(f"{journal.path}: holds a timing of another shape; it was edited: delete the file and measure again")
+        found[record["key"]] = record
+    return found
+
+
+def _has_facts(regimes: object) -> bool:
+    quiet = regimes.get("quiet") if isinstance(regimes, Mapping) else None
+    return isinstance(quiet, Mapping) and isinstance(quiet.get("facts"), Mapping)
 
 
 def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:
@@ -110,20 +127,15 @@ def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float
     return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
 
 
-def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float, *, lasted: bool = True) -> None:
-    """Keep a faster level of the probe than any at which these models were timed: what is timed from now on has to be as fast.
-
-    A speed that was seen but did not last long enough to time everything at is kept with ``lasted=False``, so as not to be tried again.
-    """
-    journal.append(
-        {"kind": "speed", "conditions": conditions.id, "of": plain(conditions), "quiet_level_us": quiet_level_us, "lasted": lasted}
-    )
+def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float) -> None:
+    """Keep a faster level of the probe than any at which these models were timed: what is timed from now on has to be as fast."""
+    journal.append({"kind": "speed", "conditions": conditions.id, "of": plain(conditions), "quiet_level_us": quiet_level_us})
 
 
-def noted_speeds_us(conditions: Conditions, journal: Journal, *, lasted: bool = True) -> list[float]:
+def noted_speeds_us(conditions: Conditions, journal: Journal) -> list[float]:
     """The levels that `note_speed` kept."""
     kept = [r for r in journal.records if r.get("kind") == "speed" and r.get("conditions") == conditions.id]
-    return [float(r["quiet_level_us"]) for r in kept if r["lasted"] is lasted]
+    return [float(r["quiet_level_us"]) for r in kept]
 
 
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:

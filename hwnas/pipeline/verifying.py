@@ -77,7 +77,7 @@ def _timed(ctx: Context, manifest: Manifest, folder: Path, main: Artifact) -> di
     target = Target(figures.device, figures.runtime, manifest.precision, figures.threads)
     journal = Journal(ctx.store.root / "verify" / f"{main.sha256[:16]}.jsonl")
     journal.path.unlink(missing_ok=True)
-    bench = Bench(ctx, profiled(ctx, target), Journal(journal.path))
+    bench = Bench(ctx, profiled(ctx, target), Journal(journal.path), hold=False)
     timing = bench.time([main], statistic=figures.statistic, regime=figures.regime)[main.sha256]
     return {
         "device": figures.device,

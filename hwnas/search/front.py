@@ -65,21 +65,23 @@ class Front:
     def candidates(self, budget_ms: float, *, count: int = 5, spacing: float = _SPACING) -> Scored:
         """The best within the budget, then up to ``count - 1`` others to try should it miss when measured.
 
-        Each next one is the best whose bound lies another ``spacing`` of the budget lower and which differs in at least two choices from
-        those before: a slower twin of an architecture that missed would miss as well. Where a step finds none, it is left out.
+        Each next one is the best whose bound lies ``spacing`` (a share) below that of the one before and which differs in at least two
+        choices from those before: what is hardly quicker than an architecture that missed would miss as well.
         """
         if count < 1 or not 0 <= spacing < 1:
             raise ConfigError(f"candidates need a count of at least 1 and a spacing of 0 to 1, not {count} and {spacing}")
         ranked = self.archive.fitting(budget_ms)
         chosen: list[np.intp] = []
-        for step in range(count):
-            limit_ms = budget_ms * (1 - spacing * step)
+        limit_ms = budget_ms
+        while len(chosen) < count:
             rows = ranked[self.archive.upper_ms[ranked] <= limit_ms]
             for row in chosen:
                 different = (self.archive.codes[rows] != self.archive.codes[row]).sum(axis=1)
                 rows = rows[different >= _MIN_DIFFERENT]
-            if len(rows):
-                chosen.append(rows[0])
+            if not len(rows):
+                break
+            chosen.append(rows[0])
+            limit_ms = self.archive.upper_ms[rows[0]] * (1 - spacing)
         return self.archive.take(np.array(chosen, dtype=np.intp))
 
 

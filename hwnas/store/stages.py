@@ -44,6 +44,10 @@ class Stage:
         digests = {name: sha256_file(self.folder / name) for name in files}
         write_atomic(self.folder / DONE, canonical_json({"stage": self.name, "key": self.key, "files": digests}) + "\n")
 
+    def reopen(self) -> None:
+        """Make the stage unfinished again, with all that it holds."""
+        (self.folder / DONE).unlink(missing_ok=True)
+
 
 class Store:
     """The ``runs/`` folder of a workspace."""
@@ -83,19 +87,29 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second process out of the same folder; the lock dies with its owner, however that ends."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        path = self.root / ".lock"
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise UsageError(
-                    f"{self.root}: another hwnas (process {file.read().strip() or 'unknown'}) works here; wait for it"
-                ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+        """Keep a second process out of the same folder; the lock dies with its owner, however that ends.
+
+        The lock is on the folder that holds ``root``, so that a run which refuses its input has written nothing.
+        """
+        folder = self.root.absolute().parent
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
+        except BlockingIOError:
+            owner = _lock_owner(handle)
+            by = "" if owner is None else f" (process {owner})"
+            raise UsageError(f"{folder}: another hwnas{by} works here; wait for it") from None
+        finally:
+            os.close(handle)
+
+
+def _lock_owner(handle: int) -> int | None:
+    """The process that holds the lock on an open folder, from Linux' list of locks."""
+    inode = os.fstat(handle).st_ino
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    owners = [int(line.split()[4]) for line in lines if line.split()[1] == "FLOCK" and line.split()[5].endswith(f":{inode}")]
+    return owners[0] if owners else None

@@ -73,6 +73,14 @@ def alone(arch: Architecture) -> Subnets:
     return lambda epoch, step: (arch,)  # noqa: ARG005 (the signature is Subnets')
 
 
+def steps_an_epoch(data: Dataset, config: TrainConfig) -> int:
+    """Whole batches of the train part; none raises `DataError`."""
+    n = data.part("train").n
+    if n < config.batch:
+        raise DataError(f"data set '{data.name}' has {n} training images, fewer than one batch of {config.batch}; set train.batch lower")
+    return n // config.batch
+
+
 def train(
     supernet: Supernet,
     subnets: Subnets,
@@ -87,10 +95,8 @@ def train(
 
     Raises `TrainingDiverged` when the loss becomes infinite or NaN, `DataError` when there are fewer images than a batch.
     """
+    steps = steps_an_epoch(data, config)
     n = data.part("train").n
-    steps = n // config.batch
-    if steps < 1:
-        raise DataError(f"data set '{data.name}' has {n} training images, fewer than one batch of {config.batch}; set train.batch lower")
     optimiser = _optimiser(supernet, config)
     start = checkpoints.load(supernet, optimiser) if checkpoints else Position(0, 0)
     supernet.train()

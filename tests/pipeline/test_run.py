@@ -9,7 +9,7 @@ from shutil import copytree, rmtree
 import numpy as np
 import pytest
 
-from hwnas.core.errors import BudgetMissed, InfeasibleError, UsageError
+from hwnas.core.errors import BudgetMissed, InfeasibleError, TooNoisy, UsageError
 from hwnas.core.serial import sha256_file
 from hwnas.export.manifest import check_manifest
 from hwnas.pipeline.context import Context
@@ -148,11 +148,18 @@ def forget_timings(workspace: Path) -> None:
             rmtree(folder)
 
 
-def test_a_table_of_a_busy_device_is_measured_again_once_it_is_quiet(copy, finished, pretend, monkeypatch, tmp_path):
-    """Measured while slow, verified while fast: budgets, choices and predictions have to be those of the fast device, also in a replay."""
+SLOW, FAST = 140.0, 100.0
+
+
+@pytest.mark.parametrize("slow_sessions", [2, 3])
+def test_a_table_of_a_busy_device_is_measured_again_once_it_is_quiet(copy, finished, pretend, monkeypatch, tmp_path, slow_sessions):
+    """Measured while slow, verified while fast: budgets, choices and timings have to be those of the fast device, also in a replay.
+
+    Two tables are measured while it is slow, and perhaps a first round of files, whose timings are then of the wrong speed.
+    """
     root, document = finished
     forget_timings(copy)
-    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([140.0, 140.0]))
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([SLOW] * slow_sessions))
     watching = Watching()
     again = run(Context(Workspace.open(copy), watching)).document()
     assert [note.partition(":")[0] for note in watching.notes if "measuring it again" in note] == [
@@ -170,26 +177,72 @@ def test_a_table_of_a_busy_device_is_measured_again_once_it_is_quiet(copy, finis
     assert models(elsewhere, replayed) == models(root, document)
 
 
+def levels_shipped(result) -> set[float]:
+    """At which levels of the probe the tables of a run, and the files that it ships, were timed."""
+    tables = {json.loads(p.read_text())["facts"]["quiet_level_us"] for p in result.folder.glob("tables/toy/*quiet.json")}
+    digests = {sha256_file(p) for p in result.folder.rglob("model.*") if p.suffix in (".onnx", ".tflite")}
+    timings = {}
+    for line in (result.folder / "journal.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        if record["kind"] == "timing" and record["key"].removeprefix("file:") in digests:
+            timings[record["key"]] = record["regimes"]["quiet"]["facts"]["quiet_level_us"]
+    assert len(timings) == len(digests)
+    return tables | set(timings.values())
+
+
 def test_a_faster_speed_that_does_not_last_leaves_the_table_as_it_was(copy, pretend, monkeypatch, tmp_path):
-    """The table, the budgets and the journal stay those of the slower speed, and the next run does not try again."""
+    """Table, budgets and the timings that count are all of the slower speed, also in a replay."""
     forget_timings(copy)
-    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([140.0, 140.0, 100.0, 100.0, *[140.0] * 100]))
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([SLOW, SLOW, FAST, *[SLOW] * 100]))
     watching = Watching()
     result = run(Context(Workspace.open(copy), watching))
     assert [note for note in watching.notes if "did not last" in note]
-    for row in result.rows:
-        table = next((result.folder / "tables" / "toy").glob(f"{row['runtime']}*quiet.json"))
-        assert json.loads(table.read_text())["facts"]["quiet_level_us"] == 140.0
+    assert levels_shipped(result) == {SLOW}
     next_time = Watching()
     assert run(Context(Workspace.open(copy), next_time)).rows == result.rows
-    assert not [title for title in next_time.worked if title.startswith("profile")]
+    assert not [title for title in next_time.worked if title.startswith(("profile", "time"))]
 
     elsewhere = copytree(copy, tmp_path / "elsewhere")
     forget_timings(elsewhere)
     recording = Recording.read(result.folder / "journal.jsonl")
     replayed = run(Context(Workspace.open(elsewhere), replay=recording))
-    assert [row["arch"] for row in replayed.rows] == [row["arch"] for row in result.rows]
-    assert [row["budget_ms"] for row in replayed.rows] == [row["budget_ms"] for row in result.rows]
+    for name in ("arch", "budget_ms", "measured_ms"):
+        assert [row[name] for row in replayed.rows] == [row[name] for row in result.rows]
+
+
+def test_a_device_that_never_keeps_its_speed_is_too_noisy(copy, pretend, monkeypatch):
+    forget_timings(copy)
+    unsteady = [SLOW, SLOW, *([FAST, SLOW, SLOW, SLOW] * 20)]
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque(unsteady))
+    with pytest.raises(TooNoisy, match=r"faster than when its table was measured .* run again when less else runs there") as caught:
+        run(Context(Workspace.open(copy)))
+    assert caught.value.exit_code == 3
+
+
+def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, monkeypatch):
+    """The 95 % interval of p99 has an upper end from 368 samples on."""
+    wanted = []
+    send = pretend.PretendChannel.send
+
+    def watch(channel, message):
+        if message["type"] == "begin":
+            wanted.append(message["plan"]["least_repeats"])
+        send(channel, message)
+
+    monkeypatch.setattr(pretend.PretendChannel, "send", watch)
+    monkeypatch.setattr(pretend, "SAMPLES", 400)
+    for path in (copy / "export" / "recipes").glob("*.toml"):
+        path.write_text('statistic = "p99"\n' + path.read_text().partition("[int8]")[0])
+    run(Context(Workspace.open(copy)))
+    assert set(wanted) == {368}
+
+
+def test_a_replay_leaves_the_devices_own_tables_alone(copy, finished):
+    root, document = finished
+    forget_timings(copy)
+    rmtree(copy / "runs" / "tables")
+    run(Context(Workspace.open(copy), replay=Recording.read(root / "runs" / document["run"] / "journal.jsonl")))
+    assert not (copy / "runs" / "tables").exists()
 
 
 @pytest.mark.parametrize("text", ["", '{"kind":"session","conditions":"x"}\n'])
@@ -200,7 +253,7 @@ def test_a_journal_without_timings_is_no_recording(tmp_path, text):
 
 
 def test_a_missed_budget_is_shown_after_the_next_best_were_tried(copy, pretend, monkeypatch):
-    monkeypatch.setattr(pretend.PretendChannel, "slow_files", 3.0)
+    monkeypatch.setattr(pretend.PretendChannel, "slow_files", 30.0)
     for path in (copy / "runs" / "stages").glob("verify-*/journal.jsonl"):
         path.unlink()
     for path in (copy / "export" / "recipes").glob("*.toml"):
@@ -231,3 +284,26 @@ def test_a_workspace_without_recipes_says_so(workspace):
         path.unlink()
     with pytest.raises(UsageError, match="no recipes; write one"):
         run(Context(Workspace.open(workspace)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "old", "new"),
+    [
+        ("verify-*/journal.jsonl", '"key":', '"kex":'),
+        ("verify-*/journal.jsonl", '"quiet":', '"quite":'),
+        ("evaluate-*/evaluations.jsonl", '"arch":', '"brch":'),
+    ],
+)
+def test_an_edited_journal_is_one_line(copy, pattern, old, new):
+    for path in (copy / "runs" / "stages").glob(pattern):
+        path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UsageError, match=r"jsonl: holds an? \w+ of another shape; it was edited: delete the file"):
+        run(Context(Workspace.open(copy)))
+
+
+def test_too_few_images_for_a_batch_are_refused_before_anything_is_measured(workspace, pretend):
+    config = workspace / "hwnas.toml"
+    config.write_text(config.read_text().replace("batch = 40", "batch = 400"))
+    with pytest.raises(UsageError, match="240 training images, fewer than one batch of 400"):
+        run(Context(Workspace.open(workspace)))
+    assert not list((workspace / "runs").glob("stages/*"))

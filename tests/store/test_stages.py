@@ -44,19 +44,21 @@ def test_a_damaged_mark_means_not_done(tmp_path, text):
 
 
 def test_a_second_process_is_kept_out_and_the_lock_dies_with_its_owner(tmp_path):
+    root = tmp_path / "runs"
     code = (
         "import sys; from pathlib import Path; from hwnas.store.stages import Store\n"
         "with Store(Path(sys.argv[1])).lock():\n    print('locked', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen([sys.executable, "-c", code, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "locked\n"
-        with pytest.raises(UsageError, match=rf"another hwnas \(process {owner.pid}\)"), Store(tmp_path).lock():
+        with pytest.raises(UsageError, match=rf"another hwnas \(process {owner.pid}\)"), Store(root).lock():
             pass
         owner.kill()
         owner.wait()
-    with Store(tmp_path).lock():
+    with Store(root).lock():
         pass
+    assert list(tmp_path.iterdir()) == []  # a lock leaves nothing behind
 
 
 def test_sources_follow_imports_within_the_project():

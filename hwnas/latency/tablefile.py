@@ -85,17 +85,14 @@ def samples_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".json") + ".samples.json.gz")
 
 
+def _path_of(table: LatencyTable, root: Path) -> Path:
+    context = {name: getattr(table, name) for name in ("device", "runtime", "precision", "threads", "batch", "regime")}
+    return table_path(root, **context)
+
+
 def write_table(table: LatencyTable, root: Path) -> Path:
     """Store ``table`` where `table_path` says below ``root``, samples first, and return that path. The same table gives the same bytes."""
-    path = table_path(
-        root,
-        device=table.device,
-        runtime=table.runtime,
-        precision=table.precision,
-        threads=table.threads,
-        batch=table.batch,
-        regime=table.regime,
-    )
+    path = _path_of(table, root)
     raw = _samples_json(table)
     document = _document(table, hashlib.sha256(raw).hexdigest())
     write_atomic(samples_path(path), gzip.compress(raw, compresslevel=9, mtime=0))
@@ -113,9 +110,20 @@ def read_table(path: Path) -> LatencyTable:
     samples = _read_samples(path, file.samples_sha256)
     _compare(path, file, samples)
     try:
-        return _assemble(file, samples)
+        table = _assemble(file, samples)
     except TableError as problem:
         raise TableError(f"{path}: {problem}; {_REMEDY}") from None
+    _require_place(path.absolute(), table)
+    return table
+
+
+def _require_place(path: Path, table: LatencyTable) -> None:
+    """A table lies where its context says: under another name it would be taken for one of another device, runtime or regime."""
+    own = _path_of(table, path.parents[1])
+    if own.parent != path.parent:
+        raise TableError(f"{path}: the table is of device {table.device}, not {path.parent.name}; {_REMEDY}")
+    if own != path:
+        raise TableError(f"{path}: the table is {own.stem}, not {path.stem}; {_REMEDY}")
 
 
 def find_table(
@@ -125,9 +133,7 @@ def find_table(
     path = table_path(root, device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
     if not path.is_file():
         raise TableError(f"{path}: there is no latency table of {device}/{runtime} {precision}; run 'hwnas profile {device}' to measure it")
-    table = read_table(path)
-    table.require(device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
-    return table
+    return read_table(path)
 
 
 _REMEDY = "restore it from version control, or measure again with 'hwnas profile'"

@@ -101,7 +101,19 @@ def test_a_table_of_another_device_is_refused(capsys, copy):
         path.replace(folder / path.name.replace("litert", "onnxruntime"))
     code, _, err = hw(capsys, "run", "-w", copy)
     assert code == 2
-    assert "the table is of runtime litert, not onnxruntime" in err
+    assert "the table is litert-fp32-t1-b1-quiet, not onnxruntime-fp32-t1-b1-quiet" in err
+
+
+def test_a_measured_table_of_another_device_is_not_accepted(capsys, copy):
+    measured = copy / "runs" / "tables"
+    (measured / "toy").rename(measured / "board")
+    (copy / "devices" / "board.toml").write_text((copy / "devices" / "toy.toml").read_text())
+    before = snapshot(copy)
+    for command in ("accept", "show"):
+        code, _, err = hw(capsys, "table", command, "board", "-w", copy)
+        assert code == 2
+        assert "the table is of device toy, not board" in err
+    assert snapshot(copy) == before
 
 
 def test_search_answers_from_what_is_stored(capsys, copy):

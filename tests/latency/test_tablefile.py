@@ -344,3 +344,11 @@ def test_a_table_under_a_foreign_name_is_refused(stored: Path, tmp_path: Path) -
         old.rename(new)
     with pytest.raises(TableError, match="device bench, not pi4"):
         find_table(tmp_path, device="pi4", runtime="onnxruntime", precision="fp32")
+
+
+def test_a_table_of_another_regime_is_not_taken_for_this_one(stored: Path) -> None:
+    moved = stored.with_name(stored.name.replace("quiet", "typical"))
+    for old, new in ((stored, moved), (samples_path(stored), samples_path(moved))):
+        old.rename(new)
+    with pytest.raises(TableError, match="the table is onnxruntime-fp32-t1-b1-quiet, not onnxruntime-fp32-t1-b1-typical"):
+        read_table(moved)

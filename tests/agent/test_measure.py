@@ -83,6 +83,57 @@ def test_models_measured_before_the_device_became_quiet_are_measured_again():
         assert median(results[f"m{i}"]["quiet_ms"]) * 1e3 == pytest.approx(100 + i, rel=0.02)
 
 
+def test_a_result_leaves_while_others_of_its_chunk_are_still_measured():
+    device = SimulatedDevice()
+    finished_ns = {}
+
+    def tell(message):
+        if message["type"] == "result":
+            finished_ns[message["id"]] = device.now_ns
+
+    settings = Settings(1, 3, 10, 10, 100.0, 60.0, 0.0, 0, None)
+    session = Session(Runtime("1", "", device.load), settings, tell, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits())
+    session.measure([Job("short", "200"), Job("long", "10000")], PROBE, REFERENCE)
+    # 10 samples of the long one last 100 ms, and the short one needs 500: a kill in between would have lost the long one
+    assert finished_ns["short"] - finished_ns["long"] > 100e6
+
+
+def test_a_model_that_was_short_of_samples_keeps_those_it_has():
+    """Quiet for a while after each load, so that no chunk alone gives its models enough."""
+    device = SimulatedDevice(lambda now: 1.0 if now < last_load_s[0] + 0.1 else 1.7)
+    last_load_s = [0.0]
+    load = device.load
+
+    def noted(path, threads, seed):
+        last_load_s[0] = device.now_ns / 1e9
+        return load(path, threads, seed)
+
+    device.load = noted
+    models = [100.0 + i for i in range(2 * CHUNK)]
+    done, results, _ = measure(device, models, quiet_level_us=150.0, max_seconds=40.0)
+    assert (done["results"], done["short"]) == (2 * CHUNK, 0)
+    for i, us in enumerate(models):
+        result = results[f"m{i}"]
+        assert len(result["quiet_ms"]) >= 10
+        assert max(result["quiet_ms"]) * 1e3 < 1.05 * us
+        # the chunk in which it got its last sample, not the one in which it began
+        assert result["chunk"] >= 2
+        assert len(result["typical_ms"]) > 10
+
+
+def test_kept_samples_count_where_the_time_ends_and_may_still_be_rejected():
+    """Quiet at first only, so that samples of the first chunk are all that there is; then a little faster, so that they are none."""
+    jobs = [100.0 + i for i in range(2 * CHUNK)]
+    done, _, messages = measure(SimulatedDevice(lambda now: 1.0 if now < 0.4 else 1.7), jobs, quiet_level_us=150.0, max_seconds=10.0)
+    assert done["short"] == 2 * CHUNK
+    assert [m["accepted"] for m in messages if m["type"] == "progress"][-1] >= CHUNK
+    device = SimulatedDevice(lambda now: 1.0 if now < 0.4 else 1.7 if now < 5.0 else 0.8)
+    done, results, _ = measure(device, jobs, quiet_level_us=150.0, max_seconds=20.0)
+    assert done["short"] == 0
+    for i, us in enumerate(jobs):
+        assert max(results[f"m{i}"]["quiet_ms"]) * 1e3 < 0.85 * us
+
+
 def test_a_session_without_quiet_time_ends_at_its_deadline_and_says_so():
     device = SimulatedDevice(lambda _: 1.7)
     done, results, _ = measure(device, [100, 200], quiet_level_us=150.0, max_seconds=5.0)

@@ -6,7 +6,7 @@ from hwnas_agent.band import QuietBand
 from hwnas_agent.measure import CHUNK, MAX_WAIT_NS, Session
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime, RuntimeUnusable
-from hwnas_agent.subject import SAMPLE_NS, TYPICAL_KEPT, Job, Settings, Subject, Typical
+from hwnas_agent.subject import TYPICAL_KEPT, Job, Settings, Subject, Typical
 from hwnas_agent.wire import FROM_AGENT, MAX_SAMPLES, check
 
 from tests.agent.models import SimulatedDevice
@@ -27,7 +27,16 @@ class NeverWaits(RunQueue):
 
 def measure(device, models, *, quiet_level_us=None, run_queue=None, **plan):
     """A session on a simulated device: ``done``, the last result by id, and all messages."""
-    fields = {"warmup": 3, "min_repeats": 10, "least_repeats": 10, "min_total_ms": 0.0, "max_seconds": 60.0, "cooldown_s": 0.0, "seed": 0}
+    fields = {
+        "warmup": 3,
+        "min_repeats": 10,
+        "least_repeats": 10,
+        "min_total_ms": 0.0,
+        "min_sample_us": 150.0,
+        "max_seconds": 60.0,
+        "cooldown_s": 0.0,
+        "seed": 0,
+    }
     settings = Settings(threads=1, quiet_level_us=quiet_level_us, **{**fields, **plan})
     messages = []
     session = Session(
@@ -91,7 +100,7 @@ def test_a_result_leaves_while_others_of_its_chunk_are_still_measured():
         if message["type"] == "result":
             finished_ns[message["id"]] = device.now_ns
 
-    settings = Settings(1, 3, 10, 10, 100.0, 60.0, 0.0, 0, None)
+    settings = Settings(1, 3, 10, 10, 100.0, 150.0, 60.0, 0.0, 0, None)
     session = Session(Runtime("1", "", device.load), settings, tell, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits())
     session.measure([Job("short", "200"), Job("long", "10000")], PROBE, REFERENCE)
     # 10 samples of the long one last 100 ms, and the short one needs 500: a kill in between would have lost the long one
@@ -187,7 +196,7 @@ def test_a_model_that_does_not_load_is_reported_and_the_others_are_measured():
 
 def test_a_session_needs_its_probe():
     device = SimulatedDevice()
-    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print, clock=device.clock)
+    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 5, 0.0, 150.0, 5.0, 0.0, 0, None), print, clock=device.clock)
     with pytest.raises(ModelUnusable, match="ValueError"):
         session.measure([], Job("probe", "none"), REFERENCE)
 
@@ -207,8 +216,22 @@ def test_the_device_rests_between_chunks_and_not_after_the_last():
 
 def test_short_models_run_several_times_a_sample_and_long_ones_once():
     _, results, _ = measure(SimulatedDevice(), [5, 1000])
-    assert results["m0"]["runs_per_sample"] == pytest.approx(SAMPLE_NS / 5000, abs=1)
+    assert results["m0"]["runs_per_sample"] == pytest.approx(150 / 5, abs=1)
     assert results["m1"]["runs_per_sample"] == 1
+
+
+def test_the_host_may_ask_for_single_calls():
+    _, results, _ = measure(SimulatedDevice(noise=0.1), [5, 1000], min_sample_us=0.0, min_repeats=300)
+    assert results["m0"]["runs_per_sample"] == results["m1"]["runs_per_sample"] == 1
+    # the mean of 30 calls would vary by 1 %
+    values = results["m0"]["quiet_ms"]
+    assert max(values) > 1.2 * min(values)
+
+
+def test_hundreds_of_samples_of_each_regime_are_sent():
+    _, results, _ = measure(SimulatedDevice(), [200], min_repeats=600)
+    assert len(results["m0"]["quiet_ms"]) >= 600
+    assert len(results["m0"]["typical_ms"]) >= 512
 
 
 def test_a_model_is_measured_until_its_samples_last_long_enough():
@@ -253,13 +276,13 @@ def test_a_runtime_that_runs_elsewhere_than_asked_ends_the_session():
     def load(path, threads, seed):
         raise RuntimeUnusable("took another provider")
 
-    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print)
+    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 5, 0.0, 150.0, 5.0, 0.0, 0, None), print)
     with pytest.raises(RuntimeUnusable, match="another provider"):
         session.measure([], PROBE, REFERENCE)
 
 
 def test_an_unloaded_model_cannot_be_run_by_mistake():
-    subject = Subject(Job("a", "1"), lambda: None, 1, 1, 1)
+    subject = Subject(Job("a", "1"), lambda: None, 1, 1, 1, 1)
     subject.unload()
     with pytest.raises(RuntimeError, match="unloaded"):
         subject.run()

@@ -10,6 +10,7 @@ from typing import Any
 from hwnas.core.device import MeasurePlan
 from hwnas.core.serial import plain
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.forecast import forecast
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Regimes, TimedModel
@@ -33,6 +34,9 @@ class Rig:
         def measure(models: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
             plan = replace(self.plan, seed=ctx.config.seed)
+            ahead = forecast(ctx.space, models, plan)
+            if ahead is not None:
+                ctx.reporter.note(f"{title}: {ahead}")
             with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
                 gauge = _Gauge(advance, len(models))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,13 @@ def test_profile_and_table(capsys, copy):
     code, out, _ = hw(capsys, "table", "show", "toy", "-w", copy)
     assert code == 0
     assert "slowest" in out
+
+
+def test_profile_says_what_it_will_measure_unless_it_is_there(capsys, copy, pretend):
+    shutil.rmtree(copy / "runs" / "stages")
+    *_, err = hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)
+    assert "blocks and 6 networks to measure: about" in " ".join(err.split())
+    assert "to measure" not in hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)[2]
 
 
 def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished):

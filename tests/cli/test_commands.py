@@ -93,6 +93,16 @@ def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished
     assert "accepted table" in hw(capsys, "run", "-w", copy)[2]
 
 
+def test_accepting_tells_machines_what_was_accepted(capsys, copy):
+    entries = hw_json(capsys, "table", "accept", "toy", "--runtime", "litert", "-w", copy)
+    assert [entry["regime"] for entry in entries] == ["quiet", "typical"]
+    for entry in entries:
+        assert (copy / entry["file"]).is_file()
+        assert [entry[k] for k in ("device", "runtime", "precision", "threads", "batch")] == ["toy", "litert", "fp32", 1, 1]
+        (shown,) = hw_json(capsys, "table", "show", copy / entry["file"])
+        assert (entry["blocks"], entry["networks"]) == (shown["blocks measured"], shown["networks measured"])
+
+
 def test_an_edited_accepted_table_stops_the_run(capsys, copy):
     hw(capsys, "table", "accept", "toy", "-w", copy)
     path = copy / "latency_tables" / "toy" / "litert-fp32-t1-b1-quiet.json"

@@ -32,17 +32,13 @@ from torch import Tensor, nn
 
 import hwnas
 from hwnas.core.arch import Architecture, Choice, Condition, SearchSpace
-from hwnas.core.errors import HwnasError
+from hwnas.core.errors import TrainingProcessLost
 from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.tensors import channels_last
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Gradients = tuple[Tensor | None, ...]
-
-
-class TrainingProcessLost(HwnasError):
-    """A process that computes a share of the batch ended, most likely for lack of memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from hwnas.core.errors import TrainingProcessLost
 from hwnas.space.family import family_of
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.shares import (
     Batch,
     Shares,
-    TrainingProcessLost,
     _Memory,
     _slices,
     _space_from_json,

@@ -8,7 +8,11 @@
     │   ├── UnknownNameError        2   a name that no registry or folder has (with a suggestion)
     │   ├── DataError               2   images, labels, data sets
     │   ├── TableError              2   a latency table: torn, edited, foreign, or lacking blocks
-    │   └── PredictorError          2   a predictor: torn, or of another space
+    │   ├── PredictorError          2   a predictor: torn, or of another space
+    │   ├── CheckpointError         2   weights or a checkpoint: torn, or of something else
+    │   ├── TrainingDiverged        2   the loss is no longer a number: the learning rate is too high
+    │   ├── TrainingProcessLost     2   a process of the training ended: memory is too short for its threads and batch
+    │   └── UnsupportedOpError      2   a network with an operation that cannot be exported
     ├── DeviceError                 3   the device cannot be used or measured
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
@@ -19,7 +23,7 @@
     ├── InfeasibleError             6   no architecture of the space can fit the budget
     └── RegressionError             7   worse than an accepted baseline
 
-A message is one line that says what is wrong, where, and what to do.
+A message is one line that says what is wrong, where, and what to do. Whatever else ends a command is a fault of hwnas itself.
 """
 
 from __future__ import annotations
@@ -55,6 +59,27 @@ class TableError(UsageError):
 
 class PredictorError(UsageError):
     """A stored predictor."""
+
+
+class CheckpointError(UsageError):
+    """A file of weights that is torn, or of something else than is to be loaded."""
+
+
+class TrainingDiverged(UsageError):
+    """The loss is no longer a number."""
+
+
+class TrainingProcessLost(UsageError):
+    """A process that computes a share of the batch ended, most likely for lack of memory."""
+
+
+class UnsupportedOpError(UsageError):
+    """An operation that an emitter cannot write; ``operation`` names it, ``where`` is the path of the module that uses it."""
+
+    def __init__(self, operation: str, where: str, *, hint: str = "") -> None:
+        self.operation = operation
+        self.where = where
+        super().__init__(f"{where or 'the module'}: cannot export {operation}{'; ' + hint if hint else ''}")
 
 
 class DeviceError(HwnasError):

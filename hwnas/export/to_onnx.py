@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hwnas
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.core.result import Artifact
 from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
 from hwnas.export.graph import (
@@ -27,7 +27,6 @@ from hwnas.export.graph import (
     Linear,
     Mul,
     Op,
-    UnsupportedOpError,
 )
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hwnas
+from hwnas.core.errors import UnsupportedOpError
 from hwnas.core.result import Artifact
 from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
 from hwnas.export.graph import (
@@ -28,7 +29,6 @@ from hwnas.export.graph import (
     Mul,
     Op,
     Shape,
-    UnsupportedOpError,
     consumers,
 )
 from hwnas.export.tflite_depthwise import Part, row_parts

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,13 @@ def test_profile_and_table(capsys, copy):
     assert "slowest" in out
 
 
+def test_profile_says_what_it_will_measure_unless_it_is_there(capsys, copy, pretend):
+    shutil.rmtree(copy / "runs" / "stages")
+    *_, err = hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)
+    assert "blocks and 6 networks to measure: about" in " ".join(err.split())
+    assert "to measure" not in hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)[2]
+
+
 def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished):
     assert not list((copy / "latency_tables").glob("**/*.json")) if (copy / "latency_tables").exists() else True
     code, out, _ = hw(capsys, "table", "accept", "toy", "-w", copy)
@@ -83,6 +91,16 @@ def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished
     document = hw_json(capsys, "run", "-w", copy)
     assert [row["arch"] for row in document["targets"]] == [row["arch"] for row in finished[1]["targets"]]
     assert "accepted table" in hw(capsys, "run", "-w", copy)[2]
+
+
+def test_accepting_tells_machines_what_was_accepted(capsys, copy):
+    entries = hw_json(capsys, "table", "accept", "toy", "--runtime", "litert", "-w", copy)
+    assert [entry["regime"] for entry in entries] == ["quiet", "typical"]
+    for entry in entries:
+        assert (copy / entry["file"]).is_file()
+        assert [entry[k] for k in ("device", "runtime", "precision", "threads", "batch")] == ["toy", "litert", "fp32", 1, 1]
+        (shown,) = hw_json(capsys, "table", "show", copy / entry["file"])
+        assert (entry["blocks"], entry["networks"]) == (shown["blocks measured"], shown["networks measured"])
 
 
 def test_an_edited_accepted_table_stops_the_run(capsys, copy):
@@ -292,7 +310,7 @@ def test_help_and_version(capsys):
     assert hw(capsys, "--version")[1].startswith("hwnas ")
     code, out, _ = hw(capsys, "--help")
     assert code == 0
-    for command in ("init", "run", "spaces", "devices", "profile", "table", "train", "search", "export", "verify"):
+    for command in ("init", "run", "spaces", "devices", "agent", "profile", "table", "train", "search", "export", "verify"):
         assert command in out
 
 

@@ -176,6 +176,14 @@ def test_version_1_is_still_written(tmp_path: Path) -> None:
     assert path.read_text() == (GOLDEN / path.relative_to(tmp_path)).read_text()
 
 
+def test_a_plan_with_a_later_field_is_kept(tmp_path: Path) -> None:
+    table = replace(golden_table(), plan=MeasurePlan(min_sample_us=0.0))
+    path = write_table(table, tmp_path)
+    assert '"min_sample_us": 0.0' in path.read_text()
+    assert read_table(path) == table
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
+
+
 # ---- bad input
 
 

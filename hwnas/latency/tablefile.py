@@ -128,16 +128,6 @@ def _require_place(path: Path, table: LatencyTable) -> None:
         raise TableError(f"{path}: the table is {own.stem}, not {path.stem}; {_REMEDY}")
 
 
-def find_table(
-    root: Path, *, device: str, runtime: str, precision: str, threads: int = 1, batch: int = 1, regime: str = "quiet"
-) -> LatencyTable:
-    """The table of this context below ``root``; a missing one, or a file that holds another context, raises `TableError`."""
-    path = table_path(root, device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
-    if not path.is_file():
-        raise TableError(f"{path}: there is no latency table of {device}/{runtime} {precision}; run 'hwnas profile {device}' to measure it")
-    return read_table(path)
-
-
 _REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
 
 

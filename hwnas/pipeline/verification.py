@@ -116,10 +116,14 @@ class Bench:
         return timings
 
     def _plan(self, statistic: str) -> MeasurePlan:
-        """Enough samples for an interval of the statistic, and some more."""
+        """Enough samples for an interval of the statistic, and some more; single calls where it is about the slow ones among them.
+
+        A sample of a quick model is otherwise a mean of several calls, whose median is that of the calls but whose p99 is not theirs.
+        """
         plan, needed = plan_of(self.ctx), samples_needed(statistic)
         wanted = max(plan.min_repeats, VERIFY_REPEATS, needed + needed // 10)
-        return replace(plan, min_repeats=wanted, least_repeats=max(plan.least_repeats, needed))
+        shortest_us = plan.min_sample_us if statistic == "p50" else 0.0
+        return replace(plan, min_repeats=wanted, least_repeats=max(plan.least_repeats, needed), min_sample_us=shortest_us)
 
     def _off_speed(self, conditions: Conditions, models: Sequence[TimedModel]) -> Sequence[str]:
         """Which of the models were timed at another speed than the table's."""

@@ -17,7 +17,7 @@ from hwnas.core.errors import TableError
 from hwnas.core.serial import canonical_json
 from hwnas.latency import tablefile
 from hwnas.latency.table import LatencyTable, Network
-from hwnas.latency.tablefile import find_table, read_table, samples_path, write_table
+from hwnas.latency.tablefile import read_table, samples_path, write_table
 from tests.latency.tables import make_table, tiny_space
 
 T = TypeVar("T")
@@ -333,16 +333,7 @@ def test_no_damaged_byte_goes_unnoticed(stored: Path, data: st.DataObject) -> No
             path.write_bytes(whole)
 
 
-# ---- looking one up
-
-
-def test_a_table_is_found_by_its_context(stored: Path, tmp_path: Path) -> None:
-    assert find_table(tmp_path, device="bench", runtime="onnxruntime", precision="fp32") == read_table(stored)
-
-
-def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="there is no latency table of pi4/litert int8; run 'hwnas profile pi4'"):
-        find_table(tmp_path, device="pi4", runtime="litert", precision="int8")
+# ---- where it lies
 
 
 def test_a_table_under_a_foreign_name_is_refused(stored: Path, tmp_path: Path) -> None:
@@ -351,7 +342,7 @@ def test_a_table_under_a_foreign_name_is_refused(stored: Path, tmp_path: Path) -
     for old, new in ((stored, moved), (samples_path(stored), samples_path(moved))):
         old.rename(new)
     with pytest.raises(TableError, match="device bench, not pi4"):
-        find_table(tmp_path, device="pi4", runtime="onnxruntime", precision="fp32")
+        read_table(moved)
 
 
 def test_a_table_of_another_regime_is_not_taken_for_this_one(stored: Path) -> None:

@@ -220,13 +220,13 @@ def test_a_device_that_never_keeps_its_speed_is_too_noisy(copy, pretend, monkeyp
 
 
 def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, monkeypatch):
-    """The 95 % interval of p99 has an upper end from 368 samples on."""
+    """The 95 % interval of p99 has an upper end from 368 samples on, and they have to be of single calls."""
     wanted = []
     send = pretend.PretendChannel.send
 
     def watch(channel, message):
         if message["type"] == "begin":
-            wanted.append(message["plan"]["least_repeats"])
+            wanted.append((message["plan"]["least_repeats"], message["plan"]["min_sample_us"]))
         send(channel, message)
 
     monkeypatch.setattr(pretend.PretendChannel, "send", watch)
@@ -234,7 +234,7 @@ def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, 
     for path in (copy / "export" / "recipes").glob("*.toml"):
         path.write_text('statistic = "p99"\n' + path.read_text().partition("[int8]")[0])
     run(Context(Workspace.open(copy)))
-    assert set(wanted) == {368}
+    assert set(wanted) == {(368, 0.0)}
 
 
 def test_a_replay_leaves_the_devices_own_tables_alone(copy, finished):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,10 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The files of one subnet for one runtime: ``main``, perhaps ``int8``, and what was found about them."""
+    """The files of one subnet for one runtime: ``main``, perhaps ``int8``, and what was found about them.
+
+    ``preprocessing`` ends in the layout that the files take, which is not always that of the images here.
+    """
 
     arch: Architecture
     main: Artifact
@@ -80,7 +83,7 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
     main = files["main"]
     if main is None:
         raise VerificationError(f"{stage.folder}: {names['main']} is missing; remove the folder and run again")
-    return Built(arch, main, files["int8"], facts, trained.preprocessing(arch))
+    return Built(arch, main, files["int8"], facts, replace(trained.preprocessing(arch), layout=exporter.layout))
 
 
 def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architecture, kind: str) -> Artifact | None:
@@ -92,10 +95,10 @@ def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architectu
 def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec, stage: Stage, names: Mapping[str, str]) -> None:
     exporter = exporter_for(wanted.runtime)
     module = trained.module(arch)
-    preprocessing = trained.preprocessing(arch)
+    preprocessing = trained.preprocessing(arch)  # of images as the data set and `Exporter.run` have them: NCHW
     size = family_of(ctx.space).resolution(ctx.space, arch)
     shape = (ctx.space.input_shape[0], size, size)
-    metadata = file_metadata(ctx, arch, preprocessing)
+    metadata = file_metadata(ctx, arch, replace(preprocessing, layout=exporter.layout))
 
     def spec(precision: str, calibration: Images | None) -> ExportSpec:
         return ExportSpec(input_shape=shape, precision=precision, calibration=calibration, metadata=metadata, arch_id=arch.id)
@@ -141,14 +144,14 @@ def accuracy_on_test(ctx: Context, built: Built, artifact: Artifact) -> float:
         if record.get("sha256") == artifact.sha256 and record.get("dataset") == ctx.dataset.id:
             return float(record["accuracy_test"])
     size = family_of(ctx.space).resolution(ctx.space, built.arch)
-    images = built.preprocessing.normalise(np.asarray(ctx.dataset.images("test", size)))
+    images = replace(built.preprocessing, layout="NCHW").normalise(np.asarray(ctx.dataset.images("test", size)))
     value = accuracy(exporter_for(artifact.runtime), artifact, images, ctx.dataset.labels("test"))
     write_atomic(known, canonical_json({"sha256": artifact.sha256, "dataset": ctx.dataset.id, "accuracy_test": value}) + "\n")
     return value
 
 
 def file_metadata(ctx: Context, arch: Architecture, preprocessing: Preprocessing) -> dict[str, str]:
-    """What travels inside a file: labels, preprocessing, architecture; nothing that differs from run to run."""
+    """What travels inside a file: labels, preprocessing in its own layout, architecture; nothing that differs from run to run."""
     return {
         "hwnas.architecture": canonical_json(ctx.space.values(arch.indices)),
         "hwnas.architecture_id": arch.id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +77,8 @@ def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str],
     files = [entry for each in made.values() for entry in _copy(each, to)]
     first = next(iter(made.values()))
     write_atomic(to / "labels.txt", "".join(f"{name}\n" for name in ctx.dataset.class_names))
-    layouts = {"NCHW": "onnx", "NHWC": "tflite"}
-    for layout, suffix in layouts.items():
-        if any(entry["path"].endswith(suffix) for entry in files):
-            steps = replace(first.preprocessing, layout=layout)  # type: ignore[arg-type]
-            write_atomic(to / f"preprocessing.{suffix}.json", canonical_json(steps) + "\n")
+    for runtime, each in made.items():
+        write_atomic(to / f"preprocessing.{exporter_for(runtime).format}.json", canonical_json(each.preprocessing) + "\n")
     manifest = Manifest(
         name=to.name,
         precision="fp32",

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hwnas.core.arch import Architecture
 from hwnas.core.errors import VerificationError
 from hwnas.core.result import Artifact
 from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
-from hwnas.export.exporter import ExportSpec, Images, exporter_for
+from hwnas.data.collection import Labels
+from hwnas.export.exporter import Exporter, ExportSpec, Images, exporter_for
 from hwnas.export.verify import accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
@@ -44,6 +46,11 @@ class FileSpec:
     def of(cls, recipe: Recipe) -> FileSpec:
         """What a recipe asks for."""
         return cls(recipe.runtime, recipe.precision, recipe.int8)
+
+    @property
+    def limits(self) -> Int8Limits | None:
+        """What an 8-bit file may cost; the defaults for a main file of 8 bits without limits of its own, None where none is made."""
+        return Int8Limits() if self.int8 is None and self.precision == "int8" else self.int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,12 @@ class Built:
 
 
 def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) -> Built:
-    """Extract, recalibrate, export and compare ``arch``; reused where it is there already. A parity miss raises `VerificationError`."""
+    """Extract, recalibrate, export and compare ``arch``; reused where it is there already.
+
+    A main file that differs from its subnet by more than fp32 may, or costs more than int8 may, raises `VerificationError`.
+    """
     exporter = exporter_for(wanted.runtime)
-    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, plain(wanted.int8)]
+    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, wanted.int8 is not None, plain(wanted.limits)]
     stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
     names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
     if not stage.done:
@@ -103,33 +113,59 @@ def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec,
     def spec(precision: str, calibration: Images | None) -> ExportSpec:
         return ExportSpec(input_shape=shape, precision=precision, calibration=calibration, metadata=metadata, arch_id=arch.id)
 
-    limits = wanted.int8 or Int8Limits()
-    calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: limits.calibration_images]))
-    main = exporter.export(
-        module, spec(wanted.precision, calibration if wanted.precision == "int8" else None), stage.folder / names["main"]
-    )
+    calibration = None
+    if wanted.limits is not None:
+        calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: wanted.limits.calibration_images]))
+    paths = {kind: stage.folder / name for kind, name in names.items()}
+    artifacts = {"main": exporter.export(module, spec(wanted.precision, calibration), paths["main"])}
+    if wanted.int8 is not None and wanted.precision != "int8":
+        artifacts["int8"] = exporter.export(module, spec("int8", calibration), paths["int8"])
     images = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size)))
-    labels = ctx.dataset.labels("val")
+    facts = {
+        **_compared(module, exporter, artifacts, images, ctx.dataset.labels("val"), wanted),
+        "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
+        "size_bytes": {kind: paths[kind].stat().st_size for kind in artifacts},
+    }
+    write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
+    stage.finish(FACTS, *(names[kind] for kind in artifacts))
+
+
+def _compared(
+    module: nn.Module, exporter: Exporter, artifacts: Mapping[str, Artifact], images: Images, labels: Labels, wanted: FileSpec
+) -> dict[str, Any]:
+    """How the files answer ``images (n, C, H, W)``, beside the subnet in torch; raises `VerificationError` as `built` says."""
     with torch.inference_mode():
         reference = module(torch.from_numpy(images)).numpy()
-    outputs = exporter.run(main, images)[0]
+    outputs = exporter.run(artifacts["main"], images)[0]
     figures = parity(reference, outputs)
-    if wanted.precision == "fp32":
-        require_parity(figures, what=f"{wanted.runtime}: subnet {arch.id}")
     facts: dict[str, Any] = {
-        "files": {"main": main.sha256},
         "parity": plain(figures),
         "accuracy_val": _top1(outputs, labels),
         "accuracy_val_torch": _top1(reference, labels),
     }
-    if wanted.int8 is not None and wanted.precision != "int8":
-        small = exporter.export(module, spec("int8", calibration), stage.folder / names["int8"])
-        quantised = exporter.run(small, images)[0]
-        facts["files"]["int8"] = small.sha256
+    what = f"{wanted.runtime}: subnet {artifacts['main'].arch_id}"
+    if wanted.precision == "fp32":
+        require_parity(figures, what=what)
+    elif wanted.limits is not None:
+        drop = facts["accuracy_val_torch"] - facts["accuracy_val"]
+        require_int8(wanted.limits, drop=drop, agreement=figures.top1_agreement, what=what)
+    if "int8" in artifacts:
+        quantised = exporter.run(artifacts["int8"], images)[0]
         facts["int8"] = {"parity": plain(parity(outputs, quantised)), "accuracy_val": _top1(quantised, labels)}
-    facts["size_bytes"] = {kind: (stage.folder / names[kind]).stat().st_size for kind in facts["files"]}
-    write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
-    stage.finish(FACTS, *(names[kind] for kind in facts["files"]))
+    return facts
+
+
+def require_int8(limits: Int8Limits, *, drop: float, agreement: float, what: str) -> None:
+    """Raise `VerificationError`, naming ``what``, where an 8-bit file costs more than its limits allow.
+
+    ``drop`` of accuracy and ``agreement`` of top-1 are shares, both against the subnet in torch on the validation part.
+    """
+    if drop > limits.max_accuracy_drop or agreement < limits.min_top1_agreement:
+        raise VerificationError(
+            f"{what} in int8: accuracy drops by {100 * drop:.1f} points (at most {100 * limits.max_accuracy_drop:.1f} allowed), "
+            f"top-1 agrees on {100 * agreement:.1f} % of images (at least {100 * limits.min_top1_agreement:.1f} needed); "
+            "take fp32 or change [int8] of the recipe"
+        )
 
 
 def _top1(logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:

@@ -22,6 +22,7 @@ from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
 from hwnas.data.collection import Labels
 from hwnas.export.exporter import Exporter, ExportSpec, Images, exporter_for
+from hwnas.export.manifest import tool_versions
 from hwnas.export.verify import accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
@@ -30,7 +31,7 @@ from hwnas.space.family import family_of
 from hwnas.store.stages import Stage
 from hwnas.workspace import Int8Limits, Recipe
 
-CODE = ("hwnas.export.verify", *EXPORT_CODE)
+CODE = ("hwnas.export.verify", "hwnas.supernet.accuracy", *EXPORT_CODE)
 FACTS = "facts.json"
 
 
@@ -72,6 +73,11 @@ class Built:
         return float(self.facts["accuracy_val"])
 
     @property
+    def tools(self) -> Mapping[str, str]:
+        """Versions of what the files were built with, by package."""
+        return dict(self.facts["tools"])
+
+    @property
     def parity_max_abs(self) -> float:
         """Largest difference from the torch subnet's outputs on fixed inputs."""
         return float(self.facts["parity"]["max_abs"])
@@ -83,11 +89,12 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
     A main file that differs from its subnet by more than fp32 may, or costs more than int8 may, raises `VerificationError`.
     """
     exporter = exporter_for(wanted.runtime)
-    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, wanted.int8 is not None, plain(wanted.limits)]
+    tools = tool_versions()
+    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, wanted.int8 is not None, plain(wanted.limits), tools]
     stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
     names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
     if not stage.done:
-        _build(ctx, trained, arch, wanted, stage, names)
+        _build(ctx, trained, arch, wanted, stage, names, tools)
     facts = json.loads((stage.folder / FACTS).read_text())
     files = {kind: _artifact(stage.folder / names[kind], facts["files"].get(kind), wanted, arch, kind) for kind in names}
     main = files["main"]
@@ -102,7 +109,15 @@ def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architectu
     return Artifact(str(path), sha256, wanted.runtime, "int8" if kind == "int8" else wanted.precision, arch.id)
 
 
-def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec, stage: Stage, names: Mapping[str, str]) -> None:
+def _build(
+    ctx: Context,
+    trained: Trained,
+    arch: Architecture,
+    wanted: FileSpec,
+    stage: Stage,
+    names: Mapping[str, str],
+    tools: Mapping[str, str],
+) -> None:
     exporter = exporter_for(wanted.runtime)
     module = trained.module(arch)
     preprocessing = trained.preprocessing(arch)  # of images as the data set and `Exporter.run` have them: NCHW
@@ -125,6 +140,7 @@ def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec,
         **_compared(module, exporter, artifacts, images, ctx.dataset.labels("val"), wanted),
         "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
         "size_bytes": {kind: paths[kind].stat().st_size for kind in artifacts},
+        "tools": tools,
     }
     write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
     stage.finish(FACTS, *(names[kind] for kind in artifacts))

@@ -11,7 +11,7 @@ from hwnas.core.arch import Architecture, SearchSpace
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.serial import canonical_json, read_json, write_atomic
 from hwnas.export.exporter import exporter_for
-from hwnas.export.manifest import Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.manifest import Manifest, describe_files, write_manifest
 from hwnas.export.verify import Parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.artifacts import Built, FileSpec, built
@@ -91,7 +91,7 @@ def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str],
         latency=None,
         parity=Parity(**first.facts["parity"]),
         files=describe_files(to, sorted(to.iterdir())),
-        tools=tool_versions(),
+        tools=first.tools,
     )
     write_manifest(manifest, to / MANIFEST)
     return {"arch": arch.id, "choices": ctx.space.values(arch.indices), "folder": str(to), "files": files}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.serial import canonical_json, sha256_file, write_atomic
-from hwnas.export.manifest import Attempted, Int8Figures, LatencyFigures, Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.manifest import Attempted, Int8Figures, LatencyFigures, Manifest, describe_files, write_manifest
 from hwnas.export.verify import Parity, check_artifact
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Outcome
@@ -70,7 +70,7 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
         parity=Parity(**chosen.built.facts["parity"]),
         files=describe_files(folder, files),
         table={"file": table.name, "sha256": sha256_file(table)},
-        tools=tool_versions(),
+        tools=chosen.built.tools,
         attempts=tuple(
             Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
         ),

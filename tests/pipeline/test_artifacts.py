@@ -8,7 +8,8 @@ import pytest
 from hwnas.cli.main import call
 from hwnas.core.errors import VerificationError
 from hwnas.export.manifest import check_manifest
-from hwnas.pipeline.artifacts import FileSpec, require_int8
+from hwnas.pipeline.artifacts import CODE, FileSpec, require_int8
+from hwnas.store.sources import source_digest
 from hwnas.workspace import Int8Limits
 
 RECIPE = 'device = "toy"\nruntime = "litert"\nprecision = "int8"\nbudgets = ["90%"]\n'
@@ -44,6 +45,26 @@ def test_an_8_bit_main_file_is_held_to_the_limits_of_its_recipe(copy, capsys, mo
     manifest = check_manifest((copy / row["artifact"]).with_name("manifest.json"))
     assert (row["precision"], manifest.precision) == ("int8", "int8")
     assert 0.3 <= manifest.parity.top1_agreement < 0.9
+
+
+def test_files_of_other_tools_are_built_anew_and_the_manifest_says_by_which(copy, capsys, monkeypatch):
+    def stages():
+        return {path.name for path in (copy / "runs" / "stages").glob("artifact-*")}
+
+    (copy / "export" / "recipes" / "toy-onnxruntime.toml").unlink()
+    before = stages()
+    assert call(["run", "-w", str(copy), "--json", "-q"]) == 0
+    assert stages() == before
+    monkeypatch.setattr("hwnas.pipeline.artifacts.tool_versions", lambda: {"python": "3.99", "torch": "9"})
+    assert call(["run", "-w", str(copy), "--json", "-q"]) == 0
+    assert len(stages()) > len(before)
+    for row in json.loads(capsys.readouterr().out.strip().split("\n")[-1])["targets"]:
+        assert check_manifest((copy / row["artifact"]).with_name("manifest.json")).tools == {"python": "3.99", "torch": "9"}
+
+
+def test_recalibration_decides_what_is_in_a_file():
+    """So its source is part of the key: naming it as well adds nothing."""
+    assert source_digest(*CODE) == source_digest(*CODE, "hwnas.supernet.calibrate")
 
 
 def test_limits_are_those_of_the_recipe_or_the_defaults():

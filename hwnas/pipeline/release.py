@@ -74,9 +74,15 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
         attempts=tuple(
             Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
         ),
-        int8=None if row["int8"] is None else Int8Figures(**{**row["int8"], "measured_ci_ms": tuple(row["int8"]["measured_ci_ms"])}),
+        int8=None if row["int8"] is None else _int8(row["int8"]),
         device_drift=bench.drift(),
     )
+
+
+def _int8(companion: Mapping[str, Any]) -> Int8Figures:
+    """Where the file lies and its SHA-256 stand among the manifest's files."""
+    figures = {name: value for name, value in companion.items() if name not in ("artifact", "sha256")}
+    return Int8Figures(**{**figures, "measured_ci_ms": tuple(figures["measured_ci_ms"])})
 
 
 def space_facts(ctx: Context) -> dict[str, str]:

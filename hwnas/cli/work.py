@@ -62,9 +62,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         )
     show_table(columns, shown)
     statistic = {f"{r['statistic']} in the {r['regime']} state" for r in rows}
-    out.print(
-        f"budgets are about {' and '.join(sorted(statistic))}; typical counts every sample, disturbed or not", soft_wrap=True, style="dim"
-    )
+    typical = "typical is of the first attempt of each visit, disturbed or not"
+    out.print(f"budgets are about {' and '.join(sorted(statistic))}; {typical}", soft_wrap=True, style="dim")
     for r in rows:
         if r["int8"]:
             out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")

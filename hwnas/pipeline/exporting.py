@@ -35,7 +35,7 @@ def find_architecture(space: SearchSpace, runs: Path, text: str) -> Architecture
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UnknownNameError(f"'{text}' begins the ids of {len(matches)} trained; give more digits")
+        raise UnknownNameError(f"'{text}' begins the ids of {len(matches)} subnets; give more digits")
     raise UnknownNameError(
         f"no subnet '{text}' of space '{space.name}' was found by a run or search here; give its id, 'largest', or JSON of its choices"
     )

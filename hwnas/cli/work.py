@@ -84,8 +84,13 @@ def profile(
     quiet: Quiet = False,
 ) -> None:
     """Measure the blocks of the space and some whole networks on a device: a latency table each runtime, into runs/."""
+    from hwnas.core.registry import require_known
+    from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
     from hwnas.pipeline.profiling import profiled, targets_for
 
+    for kind, name, known in (("runtime", runtime, RUNTIME_FORMATS), ("precision", precision, PRECISIONS)):
+        if name is not None:
+            require_known(kind, name, known)
     ctx = _context(folder, quiet=quiet)
     targets = targets_for(ctx, device, runtime=runtime, precision=precision)
     with ctx.store.lock():

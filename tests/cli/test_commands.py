@@ -120,6 +120,7 @@ def test_search_needs_no_torch(copy):
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxruntime', 'sklearn', 'PIL', 'safetensors', 'ai_edge_litert'): sys.modules[name] = None\n"
+        "import tests.rig.pretend\n"
         "from hwnas.cli.main import call\n"
         "sys.exit(call(sys.argv[1:]))"
     )
@@ -205,15 +206,19 @@ def test_verify_finds_any_changed_byte(capsys, copy, finished, name):
     assert code == 5, err
 
 
-def test_devices(capsys, copy):
-    (copy / "devices" / "gone.toml").write_text('transport = "local"\nruntimes = ["no-such-runtime"]\n')
+def test_devices(capsys, copy, pretend, monkeypatch):
+    (copy / "devices" / "gone.toml").write_text('transport = "local"\naddress = "no-such-interpreter"\nruntimes = ["litert"]\n')
     listed = hw_json(capsys, "devices", "list", "-w", copy)
     assert [d["id"] for d in listed] == ["gone", "toy"]
     assert hw(capsys, "devices", "list", "-w", copy)[0] == 0
     assert hw_json(capsys, "devices", "check", "toy", "-w", copy)[0]["usable"]
     code, out, err = hw(capsys, "devices", "check", "gone", "-w", copy)
     assert code == 3
-    assert "install no-such-runtime on the device" in " ".join((out + err).split())
+    assert "make the device reachable" in " ".join((out + err).split())
+    monkeypatch.setattr(pretend.PretendChannel, "lacks", ("litert", "onnxruntime"))
+    code, out, err = hw(capsys, "devices", "check", "toy", "-w", copy)
+    assert code == 3
+    assert "install litert on the device" in " ".join((out + err).split())
 
 
 FAULTS = [
@@ -226,6 +231,8 @@ FAULTS = [
     (["search", "--device", "toy", "--runtime", "litert"], "Missing option"),
     (["profile", "tyo"], "did you mean 'toy'?"),
     (["profile", "toy", "--runtime", "onnxruntme"], "did you mean 'onnxruntime'?"),
+    (["profile", "toy", "--precision", "int9"], "unknown precision 'int9'; did you mean 'int8'?"),
+    (["profile", "toy", "--precision", "fp16"], "unknown precision 'fp16'"),
     (["table", "show", "nothing"], "no table of device 'nothing'"),
     (["table", "accept", "nothing"], "unknown device 'nothing'"),
     (["table", "show", "none.json"], "none.json"),
@@ -247,6 +254,41 @@ def test_a_mistake_is_one_line_exit_2_and_nothing_written(capsys, copy, argument
     assert len(err.strip().split("\n")) == 1
     changed = {path for path, time in snapshot(copy).items() if before.get(path) != time}
     assert changed <= {Path("runs/.lock")}
+
+
+CONFIG, DEVICE, RECIPE = "hwnas.toml", "devices/toy.toml", "export/recipes/toy-litert.toml"
+WRONG = [
+    (CONFIG, "trials = 600", 'strategy = "evolutoin"', "unknown strategy 'evolutoin'; did you mean 'evolution'?"),
+    (CONFIG, '"tiny-32"', '"tiny-33"', "unknown space 'tiny-33'; did you mean 'tiny-32'?"),
+    (CONFIG, "resolutions = [", "resolutions = [17, ", "space 'tiny-32' has no resolution 17; it has 16, 20"),
+    (DEVICE, '"pretend"', '"pretended"', "unknown transport 'pretended'; did you mean 'pretend'?"),
+    (DEVICE, '"pretend"', '""', "unknown transport ''; known: local, pretend"),
+    (DEVICE, '"litert"', '"litrt"', "unknown runtime 'litrt'; did you mean 'litert'?"),
+    (RECIPE, '"litert"', '"tflite"', "unknown runtime 'tflite'; did you mean 'litert'?"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nregime = "busy"', "unknown regime 'busy'; known: quiet, typical"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nprecision = "fp16"', "unknown precision 'fp16'; known: fp32, int8"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nstatistic = "p10"', "unknown statistic 'p10'; did you mean 'p90'?"),
+    (RECIPE, "max_accuracy_drop = 0.2", "max_accuracy_drop = 2.0", "max_accuracy_drop must be a share from 0 to 1, not 2"),
+    (RECIPE, "min_top1_agreement = 0.3", "min_top1_agreement = -0.1", "min_top1_agreement must be a share from 0 to 1, not -0.1"),
+]
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+@pytest.mark.parametrize(("file", "old", "new", "message"), WRONG)
+def test_a_wrong_word_in_a_file_exits_2_before_anything_is_read_or_written(
+    capsys, workspace, pretend, monkeypatch, command, file, old, new, message
+):
+    monkeypatch.setattr("hwnas.pipeline.context.load_dataset", lambda *_, **__: pytest.fail("the data was read"))
+    text = (workspace / file).read_text()
+    assert old in text
+    (workspace / file).write_text(text.replace(old, new))
+    before = snapshot(workspace)
+    code, out, err = hw(capsys, command, *(["toy"] if command == "profile" else []), "-w", workspace)
+    assert (code, out) == (2, "")
+    assert f"{workspace / file}: " in err
+    assert message in err
+    assert len(err.strip().split("\n")) == 1
+    assert {path for path, time in snapshot(workspace).items() if before.get(path) != time} <= {Path("runs/.lock")}
 
 
 def test_a_predictor_of_another_space_is_refused(capsys, copy):

@@ -138,7 +138,8 @@ def test_the_same_seed_and_journal_give_the_same_files_elsewhere(tmp_path, finis
 
     root, document = finished
     elsewhere = copytree(root, tmp_path / "elsewhere", ignore=ignore_patterns("runs"))
-    (elsewhere / "devices" / "toy.toml").write_text('transport = "no such transport"\nruntimes = ["onnxruntime", "litert"]\n')
+    gone = 'transport = "local"\naddress = "no-such-interpreter"\nruntimes = ["onnxruntime", "litert"]\n'
+    (elsewhere / "devices" / "toy.toml").write_text(gone)
     journal = root / "runs" / document["run"] / "journal.jsonl"
     again = run(Context(Workspace.open(elsewhere), replay=Recording.read(journal))).document()
     assert [row["arch"] for row in again["targets"]] == [row["arch"] for row in document["targets"]]

@@ -139,6 +139,8 @@ def search(
     statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
     strategy: Annotated[str | None, typer.Option(help="As in hwnas.toml unless given.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
+    regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
+    threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -147,7 +149,7 @@ def search(
 
     workspace = open_workspace(folder)
     workspace.device(device)
-    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials))
+    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads))
     if json:
         show_json(found)
         return

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from hwnas.core.arch import SearchSpace
-from hwnas.core.errors import PredictorError
+from hwnas.core.errors import PredictorError, UnknownNameError
+from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
 from hwnas.latency.additive import AdditiveLatency
@@ -41,7 +42,7 @@ class StoredSpace:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is searched: budgets as written, for one target; None takes what the workspace says."""
+    """What is searched: budgets as written, for one target; None takes what the workspace and its device say."""
 
     device: str
     runtime: str
@@ -50,6 +51,8 @@ class Question:
     statistic: str = "p50"
     strategy: str | None = None
     trials: int | None = None
+    regime: str = "quiet"
+    threads: int | None = None
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -108,12 +111,28 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
 
 def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
     device = workspace.device(question.device)
-    target = Target(device.id, question.runtime, question.precision, device.threads)
-    context = {**asdict(target), "regime": "quiet"}
+    target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
+    context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
-        raise PredictorError(f"{path}: no predictor of {question.statistic} for {target.label}; run 'hwnas profile {device.id}'")
+        raise _not_stored(path.parent, {**context, "statistic": question.statistic})
     return load_latency(path, space, statistic=question.statistic, **context)
+
+
+def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:
+    """Why a device's ``folder`` has no predictor of what is asked: it has none at all, or none of the first word that is not known."""
+    device = asked["device"]
+    # names as `_latency_path` gives them; a runtime's may hold hyphens
+    stored = [path.stem.rsplit("-", 5) for path in sorted(folder.glob("*-*-t*-b*-*-*.json"))]
+    for position, kind in enumerate(("runtime", "precision", "threads", "batch", "regime", "statistic")):
+        mark = {"threads": "t", "batch": "b"}.get(kind, "")
+        known = {words[position].removeprefix(mark) for words in stored}
+        wanted = str(asked[kind])
+        if known and wanted not in known:
+            said = f"no predictor of {kind} '{wanted}' is stored for {device}; {suggest(wanted, known)}"
+            return UnknownNameError(f"{said} ('hwnas profile {device}' stores what its recipes use)")
+        stored = [words for words in stored if words[position] == mark + wanted]
+    return PredictorError(f"{folder}: no latency predictor of {device} is stored yet; run 'hwnas profile {device}'")
 
 
 def _accuracy(workspace: Workspace, space: SearchSpace) -> RidgeAccuracy:

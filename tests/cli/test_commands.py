@@ -116,6 +116,38 @@ def test_search_answers_from_what_is_stored(capsys, copy):
     assert "architectures looked at" in out
 
 
+def test_a_share_means_the_same_to_search_and_run(capsys, copy, finished):
+    for row in finished[1]["targets"]:
+        words = ("--device", row["device"], "--runtime", row["runtime"], "--budget", row["budget"])
+        (found,) = hw_json(capsys, "search", *words, "-w", copy)["budgets"]
+        assert found["budget_ms"] == row["budget_ms"]
+
+
+def test_search_takes_the_regime_and_the_threads_that_are_asked_for(capsys, copy):
+    from dataclasses import replace
+
+    from hwnas.latency.store import load_latency
+    from hwnas.pipeline.searching import publish_latency, stored_space
+    from hwnas.workspace import Workspace
+
+    store = Workspace.open(copy).store
+    quiet = load_latency(store.predictors / "latency" / "toy" / "litert-fp32-t1-b1-quiet-p50.json", stored_space(store))
+    slower = {**quiet.context, "regime": "typical", "threads": 2}
+    publish_latency(store, replace(quiet, context=slower, measured_largest_ms=2 * quiet.largest_ms()))
+    words = ("search", "--device", "toy", "--runtime", "litert", "--budget", "50%", "-w", copy)
+    (usual,) = hw_json(capsys, *words)["budgets"]
+    (asked,) = hw_json(capsys, *words, "--regime", "typical", "--threads", "2")["budgets"]
+    assert asked["budget_ms"] == 2 * usual["budget_ms"]
+
+
+def test_search_without_any_stored_predictor_says_what_to_run(capsys, copy):
+    for path in (copy / "runs" / "predictors" / "latency" / "toy").glob("*"):
+        path.unlink()
+    code, out, err = hw(capsys, "search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "-w", copy)
+    assert (code, out) == (2, "")
+    assert "no latency predictor of toy is stored yet; run 'hwnas profile toy'" in " ".join(err.split())
+
+
 def test_search_needs_no_torch(copy):
     code = (
         "import sys\n"
@@ -227,7 +259,27 @@ FAULTS = [
     (["search", "--device", "toy", "--runtime", "litert", "--budget", "3"], "a number above 0 with a unit"),
     (["search", "--device", "toyy", "--runtime", "litert", "--budget", "3ms"], "did you mean 'toy'?"),
     (["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--strategy", "evolutoin"], "did you mean 'evolution'?"),
-    (["search", "--device", "toy", "--runtime", "lite", "--budget", "90%"], "no predictor of p50 for toy/lite fp32"),
+    (
+        ["search", "--device", "toy", "--runtime", "lite", "--budget", "90%"],
+        "no predictor of runtime 'lite' is stored for toy; did you mean 'litert'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--precision", "int8"],
+        "no predictor of precision 'int8' is stored for toy; known: fp32",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--statistic", "p51"],
+        "no predictor of statistic 'p51' is stored for toy; did you mean 'p50'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--regime", "quite"],
+        "no predictor of regime 'quite' is stored for toy; did you mean 'quiet'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--threads", "3"],
+        "no predictor of threads '3' is stored for toy; known: 1",
+    ),
+    (["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--threads", "0"], "--threads"),
     (["search", "--device", "toy", "--runtime", "litert"], "Missing option"),
     (["profile", "tyo"], "did you mean 'toy'?"),
     (["profile", "toy", "--runtime", "onnxruntme"], "did you mean 'onnxruntime'?"),

@@ -238,6 +238,16 @@ def test_verify_finds_any_changed_byte(capsys, copy, finished, name):
     assert code == 5, err
 
 
+@pytest.mark.parametrize("lost", ["manifest.json", "model.tflite", "labels.txt"])
+@pytest.mark.parametrize("named", ["", "manifest.json"])
+def test_verify_of_a_folder_that_lost_a_file_exits_5(capsys, copy, finished, lost, named):
+    folder = (copy / next(r for r in finished[1]["targets"] if r["runtime"] == "litert")["artifact"]).parent
+    (folder / lost).unlink()
+    code, _, err = hw(capsys, "verify", folder / named, "-w", copy, "-q")
+    assert code == 5
+    assert lost in err
+
+
 def test_devices(capsys, copy, pretend, monkeypatch):
     (copy / "devices" / "gone.toml").write_text('transport = "local"\naddress = "no-such-interpreter"\nruntimes = ["litert"]\n')
     listed = hw_json(capsys, "devices", "list", "-w", copy)
@@ -289,7 +299,8 @@ FAULTS = [
     (["table", "accept", "nothing"], "unknown device 'nothing'"),
     (["table", "show", "none.json"], "none.json"),
     (["run", "--replay", "none.jsonl"], "none.jsonl: not readable"),
-    (["verify", "nowhere"], "nowhere"),
+    (["verify", "nowhere"], "nowhere: no such file or folder"),
+    (["verify", "nowhere/manifest.json"], "nowhere/manifest.json: no such file or folder"),
     (["no-such-command"], "No such command"),
     (["run", "--no-such-option"], "No such option"),
 ]
@@ -300,7 +311,7 @@ def test_a_mistake_is_one_line_exit_2_and_nothing_written(capsys, copy, argument
     before = snapshot(copy)
     place = [] if arguments[0].startswith("no-such") else ["-w", copy]
     code, out, err = hw(capsys, *arguments, *place)
-    assert code == (5 if arguments[0] == "verify" else 2)
+    assert code == 2
     assert out == ""
     assert message in err
     assert len(err.strip().split("\n")) == 1

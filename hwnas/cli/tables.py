@@ -74,7 +74,9 @@ def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
     workspace = open_workspace(folder)
     found = _below(workspace.accepted_tables, name, runtime) or _below(workspace.store.tables, name, runtime)
     if not found:
-        raise TableError(f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace)}")
+        raise TableError(
+            f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace, name)}"
+        )
     return found
 
 
@@ -82,7 +84,7 @@ def _below(root: Path, device: str, runtime: str | None) -> list[Path]:
     return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.startswith(f"{runtime}-"))
 
 
-def _known(workspace: Workspace) -> str:
+def _known(workspace: Workspace, name: str) -> str:
     names = {
         path.name
         for root in (workspace.accepted_tables, workspace.store.tables)
@@ -90,7 +92,7 @@ def _known(workspace: Workspace) -> str:
         for path in root.iterdir()
         if path.is_dir()
     }
-    return suggest("", names) if names else "run 'hwnas profile DEVICE' to measure one"
+    return suggest(name, names) if names else "run 'hwnas profile DEVICE' to measure one"
 
 
 def _facts(path: Path, table: LatencyTable) -> dict[str, object]:

@@ -28,7 +28,9 @@ class LatencyLimit:
                 f"budget {text!r}: a number above 0 with a unit is needed: us, ms, s, or % of the largest subnet, as in '2.5ms'"
             )
         number, unit = float(match[1]), match[2]
-        if not 0 < number < float("inf"):
+        if number == float("inf"):
+            raise ConfigError(f"budget {text!r}: is too large for any device")
+        if not number > 0:
             raise ConfigError(f"budget {text!r}: must be above 0")
         if unit == "%":
             return cls(text.strip(), number / 100, True)

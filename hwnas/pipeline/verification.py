@@ -59,7 +59,7 @@ class Timing:
 
     @property
     def typical_ms(self) -> float:
-        """The statistic over everything that was sampled, disturbed or not."""
+        """The statistic over the first attempt of every visit, disturbed or not."""
         return self.typical.quantile_ms(self.statistic)
 
     def within(self, budget_ms: float) -> bool:

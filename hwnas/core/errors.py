@@ -18,6 +18,7 @@
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
     │   └── TooNoisy                3   measured, but not precisely enough to be believed
+    │       └── DeviceFaster        3   files were timed at a faster speed of the device than its table
     ├── BudgetMissed                4   nothing fits the budget when measured on the device
     ├── VerificationError           5   parity, accuracy drop, a changed or unsafe artifact
     ├── InfeasibleError             6   no architecture of the space can fit the budget
@@ -102,6 +103,15 @@ class ProtocolError(DeviceError):
 
 class TooNoisy(DeviceError):
     """Measured, but not precisely enough to be believed."""
+
+
+class DeviceFaster(TooNoisy):
+    """Files were timed at a faster speed than the table of ``what``, with the probe at ``quiet_level_us``: measure that again."""
+
+    def __init__(self, message: str, *, what: object, quiet_level_us: float) -> None:
+        super().__init__(message)
+        self.what = what
+        self.quiet_level_us = quiet_level_us
 
 
 class BudgetMissed(HwnasError):

@@ -36,7 +36,7 @@ class Rig:
             plan = replace(self.plan, seed=ctx.config.seed)
             ahead = forecast(ctx.space, models, plan)
             if ahead is not None:
-                ctx.reporter.note(f"{title}: {ahead}")
+                ctx.reporter.expect(f"{title}: {ahead}")
             with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
                 gauge = _Gauge(advance, len(models))
 

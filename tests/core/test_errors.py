@@ -22,6 +22,7 @@ CODES = {
     "DeviceLost": 3,
     "ProtocolError": 3,
     "TooNoisy": 3,
+    "DeviceFaster": 3,
     "BudgetMissed": 4,
     "VerificationError": 5,
     "InfeasibleError": 6,

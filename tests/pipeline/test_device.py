@@ -28,7 +28,7 @@ class Watched:
     def reused(self, title):
         pass
 
-    def note(self, text):
+    def expect(self, text):
         self.notes.append(text)
 
 

@@ -120,6 +120,9 @@ class Watching:
     def reused(self, title):
         pass
 
+    def expect(self, text):
+        pass
+
     def note(self, text):
         self.notes.append(text)
 

@@ -128,9 +128,9 @@ class Remote:
                     raise DeviceLost(f"{self._link.hop.label}: running {arguments[0]} did not end within {limit_s:g} s")
             return channel.recv_exit_status(), kept.decode("utf-8", "replace")
 
-    def read(self, name: str) -> str:
+    def read(self, name: str, *, patience_s: float) -> str:
         """The beginning of a small file of the folder; empty if there is none."""
-        with self._link.attended(f"reading {name}"):
+        with self._link.attended(f"reading {name}", patience_s=patience_s):
             try:
                 with self._sftp.open(posixpath.join(self.folder, name), "rb") as file:
                     return str(file.read(256).decode("utf-8", "replace"))

@@ -134,7 +134,7 @@ class SshChannel(FramedChannel):
         """The agent ends by itself; one that does not is killed, and what it left behind is removed."""
         with self._link, contextlib.suppress(DeviceError):
             if not self._session.ended(within_s=GRACE_S) and self._link.alive:
-                pid = self._remote.read(OWNER).strip()
+                pid = self._remote.read(OWNER, patience_s=2 * GRACE_S).strip()
                 if pid.isdigit() and int(pid) > 1:
                     self._remote.run([self._remote.python, "-c", _KILL, pid], limit_s=5 * GRACE_S)
             self._remote.remove()

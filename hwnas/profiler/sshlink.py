@@ -54,13 +54,14 @@ class Link:
         return "the connection broke off" + (f" ({printable(words[0])})" if words else "")
 
     @contextlib.contextmanager
-    def attended(self, doing: str, *, patience_s: float = CONNECT_S, hint: str = "") -> Iterator[Callable[[], None]]:
+    def attended(self, doing: str, *, patience_s: float | None = None, hint: str = "") -> Iterator[Callable[[], None]]:
         """Inside, calls that wait for the device end: after ``patience_s`` without a call of what this yields, the link is closed.
 
         paramiko waits for some answers without a limit of its own. What it raises inside becomes, with ``doing``, `DeviceLost` where the
         connection is to blame, and `DeviceError` with ``hint`` where the device refuses.
         """
         library = paramiko()
+        patience_s = CONNECT_S if patience_s is None else patience_s
         try:
             with self._watch.armed(patience_s) as touch:
                 yield touch
@@ -221,7 +222,8 @@ def _log_in(transport: Any, hop: Hop) -> None:
                 break
             raise Unreachable(f"{hop.label}: the connection ended during login: {_reason(problem)}") from None
     if not tried:
-        raise AuthFailed(f"{hop.label}: there is no key to log in with; give key in [ssh], IdentityFile in ~/.ssh/config, or agent = true")
+        agent = "your ssh agent holds none; ssh-add one" if hop.agent else "or agent = true"
+        raise AuthFailed(f"{hop.label}: there is no key to log in with; give key in [ssh], IdentityFile in ~/.ssh/config, {agent}")
     raise AuthFailed(
         f"{hop.label}: none of the keys is accepted for '{hop.user}' ({', '.join(tried)}); is the user right, is a key in authorized_keys?"
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_only_what_nobody_owns_is_swept(work):
     os.close(owned._fd)
 
 
-@pytest.mark.parametrize("end", ["stdin", "silence", "refused"])
+@pytest.mark.parametrize("end", ["stdin", "silence", "refused", "SIGTERM", "SIGHUP"])
 def test_an_agent_takes_its_folder_with_it(tmp_path, end):
     folder = made(tmp_path)
     (folder / "model").write_bytes(DATA)
@@ -104,6 +105,8 @@ def test_an_agent_takes_its_folder_with_it(tmp_path, end):
     assert process.stdout.readline().decode().strip() == wire.AGENT_MAGIC
     if end == "stdin":
         process.stdin.close()
+    elif end.startswith("SIG"):
+        process.send_signal(signal.Signals[end])
     elif end == "refused":
         process.stdin.write(b"nonsense\n")
         process.stdin.flush()

@@ -22,7 +22,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--lock-wait-s", type=float, default=WAIT_S, help="wait so many seconds for cores that another session measures on")
     parser.add_argument("--work", metavar="FOLDER", help="folder for the host's files, made by the host; removed at the end")
     options = parser.parse_args(argv)
-    die_with_parent()
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     work = WorkFolder(options.work) if options.work else None
@@ -35,6 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         clear()
         os._exit(code)
 
+    if work is None:
+        die_with_parent()
+    else:
+        # time to remove the folder; whoever does not come to that is ended by the listener or by its alarm
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: end(0))
+        die_with_parent(signal.SIGTERM)
     try:
         if work is not None:
             work.sweep()

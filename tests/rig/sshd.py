@@ -214,9 +214,10 @@ def running(root: Path, **options):
 
 
 @pytest.fixture
-def board(tmp_path):
-    """A board for one test; skipped where the machine lacks an sshd."""
+def board(tmp_path, monkeypatch):
+    """A board for one test; skipped where the machine lacks an sshd. Nothing is read of the user's own ``~/.ssh``."""
     if missing():
         pytest.skip(missing())
+    monkeypatch.setenv("HOME", str(tmp_path))
     with running(tmp_path / "board") as found:
         yield found

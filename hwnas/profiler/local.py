@@ -33,12 +33,14 @@ class LocalLauncher:
     name: str = "local"
     python: str = sys.executable
     silence_s: float | None = None
+    lock_wait_s: float | None = None
 
     def launch(self) -> Channel:
         """Start the agent; an interpreter that is not there raises `DeviceError`."""
         package = Path(wire.__file__).resolve().parent.parent
         environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
-        options = [] if self.silence_s is None else ["--silence-s", str(self.silence_s)]
+        given = {"--silence-s": self.silence_s, "--lock-wait-s": self.lock_wait_s}
+        options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         # the folder that hwnas runs in must not shadow modules of the agent: -c instead of -m, which every Python version understands
         code = "import sys; sys.path[0] = sys.argv.pop(1); from hwnas_agent.__main__ import main; sys.exit(main())"
         try:

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.errors import AuthFailed, DeviceError, DeviceLost, HostKeyMismatch, Unreachable
+from hwnas.core.errors import DeviceError, DeviceLost, HostKeyMismatch, Unreachable
 from hwnas.profiler.hostkeys import HostKey, pinned_keys
-from hwnas.profiler.sshlib import key_errors, paramiko
+from hwnas.profiler.sshlib import paramiko
+from hwnas.profiler.sshlogin import log_in, reason
 from hwnas.profiler.sshroute import Hop
 from hwnas.profiler.watch import Watch
 
@@ -47,10 +48,10 @@ class Link:
 
     def fault(self) -> str:
         """Why the connection broke off; empty while it stands."""
-        reasons = [transport.saved_exception for transport in self._transports if transport.saved_exception is not None]
-        if self.alive and not reasons:
+        faults = [transport.saved_exception for transport in self._transports if transport.saved_exception is not None]
+        if self.alive and not faults:
             return ""
-        words = [words for reason in reasons if (words := getattr(reason, "strerror", None) or str(reason))]
+        words = [words for fault in faults if (words := getattr(fault, "strerror", None) or str(fault))]
         return "the connection broke off" + (f" ({printable(words[0])})" if words else "")
 
     @contextlib.contextmanager
@@ -70,8 +71,8 @@ class Link:
             if self._watch.barked or isinstance(problem, TimeoutError):
                 raise DeviceLost(f"{about}the device answered nothing for {patience_s:g} s") from None
             if not self.alive or isinstance(problem, (library.SSHException, library.SFTPError, EOFError, ConnectionError)):
-                raise DeviceLost(about + (self.fault() or _reason(problem))) from None
-            raise DeviceError(about + _reason(problem) + hint) from None
+                raise DeviceLost(about + (self.fault() or reason(problem))) from None
+            raise DeviceError(about + reason(problem) + hint) from None
 
     def close(self) -> None:
         """Close every hop; never raises."""
@@ -114,7 +115,7 @@ def connect(hops: Sequence[Hop], check: CheckKey, *, known_hosts: Path) -> Link:
     with _way(hops[:-1], check, known_hosts) as transports:
         transports.append(_greet(hops[-1], transports, known_hosts))
         check(hops[-1], key_of(transports[-1]))
-        _log_in(transports[-1], hops[-1])
+        log_in(transports[-1], hops[-1])
         transports[-1].set_keepalive(KEEPALIVE_S)
         return Link(transports, hops[-1])
 
@@ -143,7 +144,7 @@ def _way(hops: Sequence[Hop], check: CheckKey, known_hosts: Path) -> Iterator[li
         for hop in hops:
             transports.append(_greet(hop, transports, known_hosts))
             check(hop, key_of(transports[-1]))
-            _log_in(transports[-1], hop)
+            log_in(transports[-1], hop)
             transports[-1].set_keepalive(KEEPALIVE_S)
         yield transports
     except BaseException:
@@ -166,7 +167,7 @@ def _greet(hop: Hop, before: Sequence[Any], known_hosts: Path) -> Any:
     except (library.SSHException, EOFError, OSError) as problem:
         transport.close()
         waited = time.monotonic() >= deadline or "banner" in str(problem)
-        why = f"nothing there speaks ssh within {CONNECT_S:g} s" if waited else f"no ssh connection: {_reason(problem)}"
+        why = f"nothing there speaks ssh within {CONNECT_S:g} s" if waited else f"no ssh connection: {reason(problem)}"
         raise Unreachable(f"{hop.label}: {why}; is this the port of the ssh server?") from None
     return transport
 
@@ -189,7 +190,7 @@ def _socket(hop: Hop) -> socket.socket:
     except socket.gaierror as problem:
         raise Unreachable(f"{hop.label}: the name is not known: {problem.strerror}; is the address right?") from None
     except (OSError, UnicodeError) as problem:
-        raise Unreachable(f"{hop.label}: {_reason(problem)}; is it switched on, and does its ssh server run?") from None
+        raise Unreachable(f"{hop.label}: {reason(problem)}; is it switched on, and does its ssh server run?") from None
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * BROKEN_S))
@@ -200,56 +201,4 @@ def _tunnel(transport: Any, hop: Hop) -> Any:
     try:
         return transport.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=CONNECT_S)
     except (paramiko().SSHException, EOFError, OSError) as problem:
-        raise Unreachable(f"{hop.label}: the jump host does not get through to it: {_reason(problem)}") from None
-
-
-def _log_in(transport: Any, hop: Hop) -> None:
-    library = paramiko()
-    tried = []
-    for label, key in _keys(hop):
-        tried.append(label)
-        try:
-            if not transport.auth_publickey(hop.user, key):
-                return
-            raise AuthFailed(f"{hop.label}: the key is not enough there, a second factor is asked for; let a key alone suffice")
-        except library.BadAuthenticationType:
-            raise AuthFailed(f"{hop.label}: the device takes no keys; allow PubkeyAuthentication in its sshd_config") from None
-        except library.AuthenticationException as problem:
-            if "timeout" in str(problem).lower() or not transport.is_active():
-                raise Unreachable(f"{hop.label}: the connection ended during login: {_reason(problem)}") from None
-        except (library.SSHException, EOFError, OSError) as problem:
-            if "too many" in str(problem).lower():
-                break
-            raise Unreachable(f"{hop.label}: the connection ended during login: {_reason(problem)}") from None
-    if not tried:
-        agent = "your ssh agent holds none; ssh-add one" if hop.agent else "or agent = true"
-        raise AuthFailed(f"{hop.label}: there is no key to log in with; give key in [ssh], IdentityFile in ~/.ssh/config, {agent}")
-    raise AuthFailed(
-        f"{hop.label}: none of the keys is accepted for '{hop.user}' ({', '.join(tried)}); is the user right, is a key in authorized_keys?"
-    )
-
-
-def _keys(hop: Hop) -> Iterator[tuple[str, Any]]:
-    """Keys to try with a label each: the files, then what the user's agent holds if it may be asked."""
-    library = paramiko()
-    for path in hop.keys:
-        try:
-            yield path.name, library.PKey.from_path(path)
-        except FileNotFoundError:
-            raise AuthFailed(f"{hop.label}: the key {path} is not there") from None
-        except (library.PasswordRequiredException, TypeError):
-            if not hop.agent:
-                raise AuthFailed(f"{hop.label}: the key {path} has a passphrase; add it to your ssh agent and set agent = true") from None
-        except key_errors() as problem:
-            raise AuthFailed(f"{hop.label}: the key {path} cannot be read: {_reason(problem)}") from None
-    if hop.agent:
-        agent = library.Agent()
-        try:
-            yield from (("a key of the agent", key) for key in agent.get_keys())
-        finally:
-            agent.close()
-
-
-def _reason(problem: BaseException) -> str:
-    """What went wrong, in words that are fit for a line."""
-    return printable(getattr(problem, "strerror", None) or str(problem) or type(problem).__name__)
+        raise Unreachable(f"{hop.label}: the jump host does not get through to it: {reason(problem)}") from None

@@ -1,7 +1,10 @@
 """Devices over ssh, on a real sshd: what works, who is let in, and what is left behind."""
 
+import os
 import subprocess
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hwnas.profiler.hostkeys import pin_key
 from hwnas.profiler.local import LocalLauncher
 from hwnas.profiler.session import Job, run_session
 from tests.agent.models import onnx_convolution
-from tests.rig.sshd import Board, board, make_key, running
+from tests.rig.sshd import Board, board, make_key, missing, running
 
 pytest.importorskip("paramiko")
 assert board  # a fixture
@@ -128,6 +131,30 @@ def test_folders_of_dead_agents_go_with_the_next_one(board):
     assert answers(board)
 
 
+def test_an_unprivileged_user_is_enough(tmp_path_factory):
+    """A user of the board's own, in a user list that only its sshd sees."""
+    python = "/usr/bin/python3"
+    if missing() or os.geteuid() != 0 or not Path(python).exists():
+        pytest.skip(missing() or "needs root, and a Python that every user may run")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "board"
+        users = Path(folder) / "passwd"
+        users.write_text(Path("/etc/passwd").read_text() + f"rig:x:54321:54321::{root}/home:/bin/sh\n")
+        program = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+        before = ("unshare", "--mount", "--propagation", "private", "sh", "-c", program, "sh", str(users))
+        if subprocess.run([*before, "true"], capture_output=True).returncode != 0:
+            pytest.skip("no mount namespaces here")
+        with running(root, before=before) as board:
+            os.chown(board.home, 54321, 54321)
+            device = replace(board.device(python=python), address=f"rig@{board.address}:{board.port}")
+            with launcher(device).launch() as channel:
+                assert read_hello(channel, runtimes=("none",)).agent
+                (agent,) = board.agents()
+                assert Path(f"/proc/{agent}").stat().st_uid == 54321
+            assert board.is_clean()
+
+
 def test_an_interpreter_below_the_home_folder_is_found(board):
     python = Path(board.python("exec false"))
     (board.home / "venv").mkdir()
@@ -187,6 +214,24 @@ def test_a_key_that_cannot_be_used_is_told_by_its_file(board, tmp_path, how):
         words = "has a passphrase; add it to your ssh agent"
     with pytest.raises(AuthFailed, match=f"the key {key} {words}"):
         launcher(board.device(key=str(key))).launch()
+
+
+def test_a_key_file_that_is_not_there_does_not_hide_the_next_one(board, tmp_path):
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(f"Host *\n IdentityFile ~/.ssh/id_none\n IdentityFile {board.key}\n")
+    assert answers(board, key="")
+
+
+def test_a_device_that_hangs_up_after_many_keys_is_told_apart_from_one_that_is_gone(board, tmp_path):
+    board.stop()
+    with (board.root / "config").open("a") as file:
+        file.write("MaxAuthTries 2\n")
+    board.start()
+    (tmp_path / ".ssh").mkdir()
+    keys = [make_key(tmp_path / f"key{i}") for i in range(3)]
+    (tmp_path / ".ssh" / "config").write_text("Host *\n" + "".join(f" IdentityFile {key}\n" for key in [*keys, board.key]))
+    with pytest.raises(AuthFailed, match=r"it hung up after \d keys; name the right one as key in \[ssh\]"):
+        launcher(board.device(key="")).launch()
 
 
 def test_a_key_of_the_users_agent_is_used_only_when_asked_for(board, monkeypatch, tmp_path):

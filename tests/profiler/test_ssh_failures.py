@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 
 import pytest
 from hwnas_agent import wire
@@ -86,10 +85,8 @@ def test_an_address_that_swallows_everything_is_unreachable(monkeypatch):
 )
 def test_what_does_not_speak_ssh_is_unreachable(monkeypatch, answer, words):
     monkeypatch.setattr(sshlink, "CONNECT_S", 0.5)
-    begin = time.monotonic()
     with listening(answer) as port, pytest.raises(Unreachable, match=words):
         SshLauncher(at(port)).launch()
-    assert time.monotonic() - begin < 60
 
 
 def session(board, tmp_path, on_first, *, device=None, jobs=60):
@@ -137,10 +134,8 @@ def test_an_sshd_that_stands_still_is_given_up(board, tmp_path, monkeypatch):
         monkeypatch.setattr(wire, "HEARTBEAT_S", 0.3)
         board.signal(signal.SIGSTOP)
 
-    begin = time.monotonic()
     with pytest.raises(AgentTimeout, match=r"no word from the agent for 1 s; \d+ of 60 models were measured and are kept"):
         session(board, tmp_path, stop)
-    assert time.monotonic() - begin < 90
     board.signal(signal.SIGCONT)
     # the connection is closed: the agent's standard input ends, and it with it
     assert board.is_clean()

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from hwnas.core.device import PRECISIONS, QUANTILES, REGIMES, Device, Fact, SshOptions
+import hwnas.profiler.local  # noqa: F401  (registers its transport)
+from hwnas.core.device import Device, Fact, SshOptions
 from hwnas.core.errors import ConfigError, UnknownNameError
-from hwnas.core.registry import suggest
+from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, parse, read_toml
 from hwnas.data import Limits
+from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+from hwnas.profiler.channel import LAUNCHERS
+from hwnas.search.strategy import STRATEGIES
+from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.recipe import TrainConfig
 
 CONFIG = "hwnas.toml"
+BUDGET_STATISTICS = ("p50", "p90", "p99")
+"""What a budget may be about."""
+BUDGET_REGIMES = ("quiet", "typical")
+"""The states of a device that are measured, and so those that a budget may be about."""
 
 
 def _at_least(name: str, value: float, least: float) -> None:
     if value < least:
         raise ValueError(f"{name} must be at least {least:g}, not {value:g}")
+
+
+def _seed(value: int) -> None:
+    if not 0 <= value < 2**32:
+        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {value}")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a share from 0 to 1, not {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,9 @@ class DataConfig:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
+    def __post_init__(self) -> None:
+        _seed(self.seed)
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceConfig:
@@ -49,6 +71,9 @@ class SpaceConfig:
     resolutions: tuple[int, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        find_space(self.preset, SpaceOptions(resolutions=self.resolutions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +119,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)
         _at_least("candidates", self.candidates, 1)
+        require_known("strategy", self.strategy, STRATEGIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +137,7 @@ class Config:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        _seed(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +152,8 @@ class Int8Limits:
 
     def __post_init__(self) -> None:
         _at_least("calibration_images", self.calibration_images, 1)
+        _share("max_accuracy_drop", self.max_accuracy_drop)
+        _share("min_top1_agreement", self.min_top1_agreement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +175,16 @@ class Recipe:
         _at_least("threads", self.threads, 1)
         if not self.budgets:
             raise ValueError('budgets is empty; give at least one, as in ["4ms"] or ["60%"]')
-        for name, value, known in (
-            ("statistic", self.statistic, QUANTILES),
-            ("regime", self.regime, REGIMES),
-            ("precision", self.precision, PRECISIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"unknown {name} '{value}'; {suggest(value, known)}")
+        require_known("runtime", self.runtime, RUNTIME_FORMATS)
+        require_known("statistic", self.statistic, BUDGET_STATISTICS)
+        require_known("regime", self.regime, BUDGET_REGIMES)
+        require_known("precision", self.precision, PRECISIONS)
+        seen: dict[LatencyLimit, str] = {}
         for text in self.budgets:
-            LatencyLimit.parse(text)
+            limit = replace(LatencyLimit.parse(text), text="")
+            if limit in seen:
+                raise ValueError(f"budgets '{seen[limit]}' and '{text}' are the same; leave one out")
+            seen[limit] = text
 
     @property
     def limits(self) -> tuple[LatencyLimit, ...]:
@@ -173,6 +202,12 @@ class _Descriptor:
     ssh: SshOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        _at_least("threads", self.threads, 1)
+        require_known("transport", self.transport, LAUNCHERS)
+        for runtime in self.runtimes:
+            require_known("runtime", runtime, RUNTIME_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -217,7 +252,10 @@ class Workspace:
         found = {}
         for path in sorted((self.root / "export" / "recipes").glob("*.toml")):
             recipe = parse(Recipe, read_toml(path), where=str(path))
-            device = self.device(recipe.device)
+            try:
+                device = self.device(recipe.device)
+            except UnknownNameError as problem:
+                raise UnknownNameError(f"{path}: {problem}") from None
             if device.runtimes and recipe.runtime not in device.runtimes:
                 raise ConfigError(
                     f"{path}: device '{device.id}' has no runtime '{recipe.runtime}'; {suggest(recipe.runtime, device.runtimes)}"

@@ -59,6 +59,11 @@ class Terminal:
         if not self._quiet:
             err.print(f"{escape(title)}: [dim]nothing changed, reused[/]", soft_wrap=True)
 
+    def expect(self, text: str) -> None:
+        """A line that says what is ahead."""
+        if not self._quiet:
+            err.print(escape(text), soft_wrap=True)
+
     def note(self, text: str) -> None:
         """A line that is shown even when quiet is asked for: it may be a warning."""
         err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)

@@ -49,6 +49,7 @@ def accept(
     device: Annotated[str, typer.Argument(help="A device of the workspace.")],
     runtime: Annotated[str | None, typer.Option(help="Only tables of this runtime.")] = None,
     folder: Folder = Path(),
+    json: Json = False,
 ) -> None:
     """Promote the latest measured tables of a device to latency_tables/, where git diff shows what changed."""
     workspace = open_workspace(folder)
@@ -56,8 +57,15 @@ def accept(
     tables = [read_table(path) for path in _below(workspace.store.tables, device, runtime)]
     if not tables:
         raise TableError(f"{workspace.store.tables / device}: nothing measured yet; run 'hwnas profile {device}'")
+    accepted = []
     for table in tables:
-        out.print(f"accepted {write_table(table, workspace.accepted_tables).relative_to(workspace.root)}", soft_wrap=True)
+        path = write_table(table, workspace.accepted_tables).relative_to(workspace.root)
+        accepted.append({"file": str(path), **table.context, "blocks": len(table.entries), "networks": len(table.networks)})
+    if json:
+        show_json(accepted)
+        return
+    for entry in accepted:
+        out.print(f"accepted {entry['file']}", soft_wrap=True)
 
 
 def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
@@ -66,7 +74,9 @@ def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
     workspace = open_workspace(folder)
     found = _below(workspace.accepted_tables, name, runtime) or _below(workspace.store.tables, name, runtime)
     if not found:
-        raise TableError(f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace)}")
+        raise TableError(
+            f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace, name)}"
+        )
     return found
 
 
@@ -74,7 +84,7 @@ def _below(root: Path, device: str, runtime: str | None) -> list[Path]:
     return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.startswith(f"{runtime}-"))
 
 
-def _known(workspace: Workspace) -> str:
+def _known(workspace: Workspace, name: str) -> str:
     names = {
         path.name
         for root in (workspace.accepted_tables, workspace.store.tables)
@@ -82,7 +92,7 @@ def _known(workspace: Workspace) -> str:
         for path in root.iterdir()
         if path.is_dir()
     }
-    return suggest("", names) if names else "run 'hwnas profile DEVICE' to measure one"
+    return suggest(name, names) if names else "run 'hwnas profile DEVICE' to measure one"
 
 
 def _facts(path: Path, table: LatencyTable) -> dict[str, object]:

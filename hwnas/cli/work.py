@@ -62,9 +62,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         )
     show_table(columns, shown)
     statistic = {f"{r['statistic']} in the {r['regime']} state" for r in rows}
-    out.print(
-        f"budgets are about {' and '.join(sorted(statistic))}; typical counts every sample, disturbed or not", soft_wrap=True, style="dim"
-    )
+    typical = "typical is of the first attempt of each visit, disturbed or not"
+    out.print(f"budgets are about {' and '.join(sorted(statistic))}; {typical}", soft_wrap=True, style="dim")
     for r in rows:
         if r["int8"]:
             out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")
@@ -85,8 +84,13 @@ def profile(
     quiet: Quiet = False,
 ) -> None:
     """Measure the blocks of the space and some whole networks on a device: a latency table each runtime, into runs/."""
+    from hwnas.core.registry import require_known
+    from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
     from hwnas.pipeline.profiling import measured, targets_for
 
+    for kind, name, known in (("runtime", runtime, RUNTIME_FORMATS), ("precision", precision, PRECISIONS)):
+        if name is not None:
+            require_known(kind, name, known)
     ctx = _context(folder, quiet=quiet)
     targets = targets_for(ctx, device, runtime=runtime, precision=precision)
     with ctx.store.lock():
@@ -135,6 +139,8 @@ def search(
     statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
     strategy: Annotated[str | None, typer.Option(help="As in hwnas.toml unless given.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
+    regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
+    threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -143,7 +149,7 @@ def search(
 
     workspace = open_workspace(folder)
     workspace.device(device)
-    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials))
+    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads))
     if json:
         show_json(found)
         return

@@ -82,13 +82,15 @@ class MeasurePlan:
     """How models are measured.
 
     ``min_repeats`` samples between quiet probes end a model's turn. Where the ``max_seconds`` for all of them do not suffice for that,
-    ``least_repeats`` are enough, with a wider interval; fewer are too few to be believed.
+    ``least_repeats`` are enough, with a wider interval; fewer are too few to be believed. A sample of a model that is quicker than
+    ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a single call.
     """
 
     warmup: int = 3
     min_repeats: int = 30
     least_repeats: int = 8
     min_total_ms: float = 2.0
+    min_sample_us: float = 150.0
     max_rel_ci: float = 0.03
     max_seconds: float = 300.0
     cooldown_s: float = 0.0
@@ -102,9 +104,11 @@ class MeasurePlan:
             min(self.warmup, self.cooldown_s) < 0
             or min(self.min_repeats, self.least_repeats) < 1
             or min(self.max_seconds, self.max_rel_ci) <= 0
+            or not 0 <= self.min_sample_us <= 1e6
         ):
             raise ConfigError(
-                "a measuring plan needs warmup and cooldown_s >= 0, min_repeats and least_repeats >= 1, max_seconds and max_rel_ci > 0"
+                "a measuring plan needs warmup and cooldown_s >= 0, min_repeats and least_repeats >= 1, max_seconds and max_rel_ci > 0, "
+                "min_sample_us from 0 to 1000000"
             )
 
 

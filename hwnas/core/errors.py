@@ -8,7 +8,11 @@
     │   ├── UnknownNameError        2   a name that no registry or folder has (with a suggestion)
     │   ├── DataError               2   images, labels, data sets
     │   ├── TableError              2   a latency table: torn, edited, foreign, or lacking blocks
-    │   └── PredictorError          2   a predictor: torn, or of another space
+    │   ├── PredictorError          2   a predictor: torn, or of another space
+    │   ├── CheckpointError         2   weights or a checkpoint: torn, or of something else
+    │   ├── TrainingDiverged        2   the loss is no longer a number: the learning rate is too high
+    │   ├── TrainingProcessLost     2   a process of the training ended: memory is too short for its threads and batch
+    │   └── UnsupportedOpError      2   a network with an operation that cannot be exported
     ├── DeviceError                 3   the device cannot be used or measured
     │   ├── Unreachable             3   no connection: name, network, port, or nobody answers
     │   ├── AuthFailed              3   the device does not let this user or key in
@@ -17,12 +21,13 @@
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
     │   └── TooNoisy                3   measured, but not precisely enough to be believed
+    │       └── DeviceFaster        3   files were timed at a faster speed of the device than its table
     ├── BudgetMissed                4   nothing fits the budget when measured on the device
     ├── VerificationError           5   parity, accuracy drop, a changed or unsafe artifact
     ├── InfeasibleError             6   no architecture of the space can fit the budget
     └── RegressionError             7   worse than an accepted baseline
 
-A message is one line that says what is wrong, where, and what to do.
+A message is one line that says what is wrong, where, and what to do. Whatever else ends a command is a fault of hwnas itself.
 """
 
 from __future__ import annotations
@@ -60,6 +65,27 @@ class PredictorError(UsageError):
     """A stored predictor."""
 
 
+class CheckpointError(UsageError):
+    """A file of weights that is torn, or of something else than is to be loaded."""
+
+
+class TrainingDiverged(UsageError):
+    """The loss is no longer a number."""
+
+
+class TrainingProcessLost(UsageError):
+    """A process that computes a share of the batch ended, most likely for lack of memory."""
+
+
+class UnsupportedOpError(UsageError):
+    """An operation that an emitter cannot write; ``operation`` names it, ``where`` is the path of the module that uses it."""
+
+    def __init__(self, operation: str, where: str, *, hint: str = "") -> None:
+        self.operation = operation
+        self.where = where
+        super().__init__(f"{where or 'the module'}: cannot export {operation}{'; ' + hint if hint else ''}")
+
+
 class DeviceError(HwnasError):
     """The device cannot be used or measured."""
 
@@ -92,6 +118,15 @@ class ProtocolError(DeviceError):
 
 class TooNoisy(DeviceError):
     """Measured, but not precisely enough to be believed."""
+
+
+class DeviceFaster(TooNoisy):
+    """Files were timed at a faster speed than the table of ``what``, with the probe at ``quiet_level_us``: measure that again."""
+
+    def __init__(self, message: str, *, what: object, quiet_level_us: float) -> None:
+        super().__init__(message)
+        self.what = what
+        self.quiet_level_us = quiet_level_us
 
 
 class BudgetMissed(HwnasError):

@@ -18,6 +18,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}" if names else "there are none"
 
 
+def require_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise `UnknownNameError` with a suggestion unless ``name`` is one of ``known``; ``kind`` is the word for it."""
+    names = tuple(known)
+    if name not in names:
+        raise UnknownNameError(f"unknown {kind} '{name}'; {suggest(name, names)}")
+
+
 T = TypeVar("T")
 
 

@@ -1,39 +1,14 @@
-"""What a search is asked for and what comes out: objectives, budgets, candidates, artifacts."""
+"""What a deployment is asked for and what comes out: latency budgets, artifacts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from hwnas.core.arch import Architecture
 from hwnas.core.errors import ConfigError
 
 _BUDGET = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(us|ms|s|%)\s*$")
 _TO_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """A metric and whether less or more of it is better."""
-
-    metric: str
-    direction: Literal["minimize", "maximize"]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Upper limits of a deployment; None is no limit. ``statistic`` and ``regime`` say what ``latency_ms`` speaks about."""
-
-    latency_ms: float | None = None
-    statistic: str = "p50"
-    regime: str = "quiet"
-    size_bytes: int | None = None
-    params: int | None = None
-    flops: int | None = None
-    peak_memory_bytes: int | None = None
-    energy_mj: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +28,9 @@ class LatencyLimit:
                 f"budget {text!r}: a number above 0 with a unit is needed: us, ms, s, or % of the largest subnet, as in '2.5ms'"
             )
         number, unit = float(match[1]), match[2]
-        if not 0 < number < float("inf"):
+        if number == float("inf"):
+            raise ConfigError(f"budget {text!r}: is too large for any device")
+        if not number > 0:
             raise ConfigError(f"budget {text!r}: must be above 0")
         if unit == "%":
             return cls(text.strip(), number / 100, True)
@@ -62,14 +39,6 @@ class LatencyLimit:
     def resolve_ms(self, largest_ms: float) -> float:
         """The limit in ms, given the latency of the largest subnet."""
         return self.value * largest_ms if self.relative else self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An architecture and what is known of it, by metric name."""
-
-    arch: Architecture
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,6 @@ def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = Con
         raise error(f"{where}: {problem}") from None
 
 
-def load_toml(path: Path, cls: type[T]) -> T:
-    """The TOML file at ``path`` as ``cls``; see `parse`."""
-    return parse(cls, read_toml(path), where=str(path))
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """The TOML file at ``path`` as a mapping; a missing or malformed one raises `ConfigError`."""
     try:

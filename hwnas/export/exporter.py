@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Images = NDArray[np.float32]
+Layout = Literal["NCHW", "NHWC"]
 PRECISIONS = ("fp32", "int8")
 
 RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"})
@@ -57,10 +58,11 @@ class ExportSpec:
 
 
 class Exporter(Protocol):
-    """Writes one file format and runs what it wrote."""
+    """Writes one file format and runs what it wrote; ``layout`` is that of the image which its files take."""
 
     format: str
     runtime: str
+    layout: Layout
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``module`` (static, in eval mode) or a graph to ``out``; the same input gives the same bytes."""

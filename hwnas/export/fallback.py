@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UnsupportedOpError, UsageError
 from hwnas.export.exporter import ExportSpec
-from hwnas.export.graph import Graph, UnsupportedOpError
+from hwnas.export.graph import Graph
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UnsupportedOpError, UsageError
 
 Weights = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -21,15 +21,6 @@ Shape = tuple[int, ...]
 INPUT = "image"
 OUTPUT = "logits"
 ACTIVATIONS = ("relu", "relu6", "hardswish", "hardsigmoid")
-
-
-class UnsupportedOpError(UsageError):
-    """An operation that an emitter cannot write; ``operation`` names it, ``where`` is the path of the module that uses it."""
-
-    def __init__(self, operation: str, where: str, *, hint: str = "") -> None:
-        self.operation = operation
-        self.where = where
-        super().__init__(f"{where or 'the module'}: cannot export {operation}{'; ' + hint if hint else ''}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import fx, nn
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UnsupportedOpError, UsageError
 from hwnas.export.fold import Norm, fold_norms
-from hwnas.export.graph import INPUT, OUTPUT, Graph, Op, Shape, UnsupportedOpError, infer_shape
+from hwnas.export.graph import INPUT, OUTPUT, Graph, Op, Shape, infer_shape
 from hwnas.export.torch_ops import FUNCTIONS, METHODS, MODULES
 
 

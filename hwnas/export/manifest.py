@@ -18,9 +18,11 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 import hwnas
-from hwnas.core.device import Fact
+from hwnas.core.device import QUANTILES, REGIMES, Fact
 from hwnas.core.errors import UsageError, VerificationError
+from hwnas.core.registry import require_known
 from hwnas.core.serial import STRICT, canonical_json, parse, plain, read_json, sha256_file, write_atomic
+from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
 from hwnas.export.verify import Parity
 
 SCHEMA = 1
@@ -55,6 +57,11 @@ class LatencyFigures:
     measured_typical_ms: float | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        require_known("runtime", self.runtime, RUNTIME_FORMATS)
+        require_known("statistic", self.statistic, QUANTILES)
+        require_known("regime", self.regime, REGIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,9 @@ class Manifest:
     schema: int = SCHEMA
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        require_known("precision", self.precision, PRECISIONS)
 
 
 def tool_versions() -> dict[str, str]:

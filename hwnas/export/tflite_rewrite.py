@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hwnas.core.errors import UnsupportedOpError
 from hwnas.export.graph import (
     Activation,
     Affine,
@@ -21,7 +22,6 @@ from hwnas.export.graph import (
     Linear,
     Mul,
     Op,
-    UnsupportedOpError,
     Weights,
     consumers,
 )

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hwnas
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, store
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -27,7 +27,6 @@ from hwnas.export.graph import (
     Linear,
     Mul,
     Op,
-    UnsupportedOpError,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ class OnnxExporter:
 
     format = "onnx"
     runtime = "onnxruntime"
+    layout: Layout = "NCHW"
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. A file that is not ``timing_only`` has passed the ONNX checker."""

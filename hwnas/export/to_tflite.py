@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hwnas
+from hwnas.core.errors import UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, as_graph, batches, require, store
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, store
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -28,7 +29,6 @@ from hwnas.export.graph import (
     Mul,
     Op,
     Shape,
-    UnsupportedOpError,
     consumers,
 )
 from hwnas.export.tflite_depthwise import Part, row_parts
@@ -47,6 +47,7 @@ class TfliteExporter:
 
     format = "tflite"
     runtime = "litert"
+    layout: Layout = "NHWC"
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. What the writer does not know goes to `hwnas.export.fallback`."""

@@ -33,7 +33,8 @@ class AdditiveLatency:
     """Predicts milliseconds from codes of one space, for one device, runtime, precision, threads, batch and regime.
 
     ``times_ms``: one time a block of the space's vocabulary, overhead taken off. ``fit`` is None until whole networks were seen: then
-    `predict` has no standard deviation (NaN) and `upper` raises.
+    `predict` has no standard deviation (NaN) and `upper` raises. ``measured_largest_ms`` is what the largest network took, None where it
+    was not measured.
     """
 
     space: SearchSpace
@@ -44,6 +45,7 @@ class AdditiveLatency:
     times_ms: Floats
     quantile: float = DEFAULT_QUANTILE
     scaling: Fit | None = None
+    measured_largest_ms: float | None = None
 
     @classmethod
     def from_table(
@@ -71,7 +73,9 @@ class AdditiveLatency:
         if not networks:
             return own
         codes = np.concatenate([network.arch.codes for network in networks])
-        return own.fit(codes, np.array([network.measurement.quantile_ms(statistic) for network in networks]))
+        measured_ms = {network.arch: network.measurement.quantile_ms(statistic) for network in networks}
+        _, largest = family_of(space).extremes(space)
+        return replace(own.fit(codes, np.array(list(measured_ms.values()))), measured_largest_ms=measured_ms.get(largest))
 
     def fit(self, codes: Codes, y: Floats) -> Self:
         """The same table with scale, intercept and residuals from ``y`` ms of whole networks, ``(n, n_choices)``, ``(n,)``."""
@@ -123,7 +127,9 @@ class AdditiveLatency:
         return smallest(self.space, self.sums_ms)
 
     def largest_ms(self) -> float:
-        """Predicted latency of the largest architecture: what ``60%`` is a share of."""
+        """Latency of the largest architecture, measured where the table has it and predicted otherwise: what ``60%`` is a share of."""
+        if self.measured_largest_ms is not None:
+            return self.measured_largest_ms
         _, largest = family_of(self.space).extremes(self.space)
         return float(self.predict(largest.codes).mean[0])
 
@@ -136,6 +142,7 @@ class AdditiveLatency:
             "block_statistic": self.block_statistic,
             "quantile": self.quantile,
             "overhead_ms": self.overhead_ms,
+            "measured_largest_ms": self.measured_largest_ms,
             "fit": None if self.scaling is None else self.scaling.numbers(),
         }
         arrays = {"times_ms": self.times_ms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,20 @@ def load_latency(path: Path, space: SearchSpace, **expected: Any) -> AdditiveLat
             times_ms=times,
             quantile=float(meta["quantile"]),
             scaling=_fit(stored),
+            measured_largest_ms=_time(meta["measured_largest_ms"]),
         )
-    except (KeyError, TypeError, ValueError) as problem:
+    except KeyError as problem:
+        raise PredictorError(
+            f"{path}: not a latency predictor as this version writes it (it has no {problem}); run 'hwnas profile' to write it anew"
+        ) from None
+    except (TypeError, ValueError) as problem:
         raise PredictorError(f"{path}: not a latency predictor as this version writes it ({problem}); fit it again") from None
+
+
+def _time(value: Any) -> float | None:
+    if value is not None and not 0 < float(value) < math.inf:
+        raise ValueError(f"a time of {value} ms")
+    return None if value is None else float(value)
 
 
 def _fit(stored: StoredPredictor) -> Fit | None:

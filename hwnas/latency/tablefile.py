@@ -30,6 +30,8 @@ MAX_SAMPLES_BYTES = 1 << 29
 _DECIMALS = 6
 _TOLERANCE_MS = 2e-6
 _SECTIONS = ("entries", "networks")
+_LATER = ("min_sample_us",)
+"""Fields of a plan that were added since; their defaults must stay what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +128,6 @@ def _require_place(path: Path, table: LatencyTable) -> None:
         raise TableError(f"{path}: the table is {own.stem}, not {path.stem}; {_REMEDY}")
 
 
-def find_table(
-    root: Path, *, device: str, runtime: str, precision: str, threads: int = 1, batch: int = 1, regime: str = "quiet"
-) -> LatencyTable:
-    """The table of this context below ``root``; a missing one, or a file that holds another context, raises `TableError`."""
-    path = table_path(root, device=device, runtime=runtime, precision=precision, threads=threads, batch=batch, regime=regime)
-    if not path.is_file():
-        raise TableError(f"{path}: there is no latency table of {device}/{runtime} {precision}; run 'hwnas profile {device}' to measure it")
-    return read_table(path)
-
-
 _REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
 
 
@@ -189,13 +181,19 @@ def _document(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
         "sha256": "",
         "samples_sha256": samples_sha256,
         **table.context,
-        "plan": plain(table.plan),
+        "plan": _plan(table.plan),
         "facts": dict(sorted(table.facts.items())),
         "overhead": None if table.overhead is None else _summary(table.overhead),
         "entries": {key: _summary(table.entries[key]) for key in sorted(table.entries)},
         "networks": networks,
     }
     return {**document, "sha256": _content_hash(document)}
+
+
+def _plan(plan: MeasurePlan) -> dict[str, Any]:
+    """A field that version 1 did not begin with is left out at its default, so that a table written again keeps its bytes."""
+    fields: dict[str, Any] = plain(plan)
+    return {name: value for name, value in fields.items() if name not in _LATER or value != getattr(MeasurePlan(), name)}
 
 
 def _content_hash(document: Mapping[str, Any]) -> str:

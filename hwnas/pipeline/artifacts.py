@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hwnas.core.arch import Architecture
 from hwnas.core.errors import VerificationError
 from hwnas.core.result import Artifact
 from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
-from hwnas.export.exporter import ExportSpec, Images, exporter_for
+from hwnas.data.collection import Labels
+from hwnas.export.exporter import Exporter, ExportSpec, Images, exporter_for
+from hwnas.export.manifest import tool_versions
 from hwnas.export.verify import accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
@@ -28,7 +31,7 @@ from hwnas.space.family import family_of
 from hwnas.store.stages import Stage
 from hwnas.workspace import Int8Limits, Recipe
 
-CODE = ("hwnas.export.verify", *EXPORT_CODE)
+CODE = ("hwnas.export.verify", "hwnas.supernet.accuracy", *EXPORT_CODE)
 FACTS = "facts.json"
 
 
@@ -45,10 +48,18 @@ class FileSpec:
         """What a recipe asks for."""
         return cls(recipe.runtime, recipe.precision, recipe.int8)
 
+    @property
+    def limits(self) -> Int8Limits | None:
+        """What an 8-bit file may cost; the defaults for a main file of 8 bits without limits of its own, None where none is made."""
+        return Int8Limits() if self.int8 is None and self.precision == "int8" else self.int8
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The files of one subnet for one runtime: ``main``, perhaps ``int8``, and what was found about them."""
+    """The files of one subnet for one runtime: ``main``, perhaps ``int8``, and what was found about them.
+
+    ``preprocessing`` ends in the layout that the files take, which is not always that of the images here.
+    """
 
     arch: Architecture
     main: Artifact
@@ -62,25 +73,34 @@ class Built:
         return float(self.facts["accuracy_val"])
 
     @property
+    def tools(self) -> Mapping[str, str]:
+        """Versions of what the files were built with, by package."""
+        return dict(self.facts["tools"])
+
+    @property
     def parity_max_abs(self) -> float:
         """Largest difference from the torch subnet's outputs on fixed inputs."""
         return float(self.facts["parity"]["max_abs"])
 
 
 def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) -> Built:
-    """Extract, recalibrate, export and compare ``arch``; reused where it is there already. A parity miss raises `VerificationError`."""
+    """Extract, recalibrate, export and compare ``arch``; reused where it is there already.
+
+    A main file that differs from its subnet by more than fp32 may, or costs more than int8 may, raises `VerificationError`.
+    """
     exporter = exporter_for(wanted.runtime)
-    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, plain(wanted.int8)]
+    tools = tool_versions()
+    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, wanted.int8 is not None, plain(wanted.limits), tools]
     stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
     names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
     if not stage.done:
-        _build(ctx, trained, arch, wanted, stage, names)
+        _build(ctx, trained, arch, wanted, stage, names, tools)
     facts = json.loads((stage.folder / FACTS).read_text())
     files = {kind: _artifact(stage.folder / names[kind], facts["files"].get(kind), wanted, arch, kind) for kind in names}
     main = files["main"]
     if main is None:
         raise VerificationError(f"{stage.folder}: {names['main']} is missing; remove the folder and run again")
-    return Built(arch, main, files["int8"], facts, trained.preprocessing(arch))
+    return Built(arch, main, files["int8"], facts, replace(trained.preprocessing(arch), layout=exporter.layout))
 
 
 def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architecture, kind: str) -> Artifact | None:
@@ -89,44 +109,79 @@ def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architectu
     return Artifact(str(path), sha256, wanted.runtime, "int8" if kind == "int8" else wanted.precision, arch.id)
 
 
-def _build(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec, stage: Stage, names: Mapping[str, str]) -> None:
+def _build(
+    ctx: Context,
+    trained: Trained,
+    arch: Architecture,
+    wanted: FileSpec,
+    stage: Stage,
+    names: Mapping[str, str],
+    tools: Mapping[str, str],
+) -> None:
     exporter = exporter_for(wanted.runtime)
     module = trained.module(arch)
-    preprocessing = trained.preprocessing(arch)
+    preprocessing = trained.preprocessing(arch)  # of images as the data set and `Exporter.run` have them: NCHW
     size = family_of(ctx.space).resolution(ctx.space, arch)
     shape = (ctx.space.input_shape[0], size, size)
-    metadata = file_metadata(ctx, arch, preprocessing)
+    metadata = file_metadata(ctx, arch, replace(preprocessing, layout=exporter.layout))
 
     def spec(precision: str, calibration: Images | None) -> ExportSpec:
         return ExportSpec(input_shape=shape, precision=precision, calibration=calibration, metadata=metadata, arch_id=arch.id)
 
-    limits = wanted.int8 or Int8Limits()
-    calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: limits.calibration_images]))
-    main = exporter.export(
-        module, spec(wanted.precision, calibration if wanted.precision == "int8" else None), stage.folder / names["main"]
-    )
+    calibration = None
+    if wanted.limits is not None:
+        calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: wanted.limits.calibration_images]))
+    paths = {kind: stage.folder / name for kind, name in names.items()}
+    artifacts = {"main": exporter.export(module, spec(wanted.precision, calibration), paths["main"])}
+    if wanted.int8 is not None and wanted.precision != "int8":
+        artifacts["int8"] = exporter.export(module, spec("int8", calibration), paths["int8"])
     images = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size)))
-    labels = ctx.dataset.labels("val")
+    facts = {
+        **_compared(module, exporter, artifacts, images, ctx.dataset.labels("val"), wanted),
+        "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
+        "size_bytes": {kind: paths[kind].stat().st_size for kind in artifacts},
+        "tools": tools,
+    }
+    write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
+    stage.finish(FACTS, *(names[kind] for kind in artifacts))
+
+
+def _compared(
+    module: nn.Module, exporter: Exporter, artifacts: Mapping[str, Artifact], images: Images, labels: Labels, wanted: FileSpec
+) -> dict[str, Any]:
+    """How the files answer ``images (n, C, H, W)``, beside the subnet in torch; raises `VerificationError` as `built` says."""
     with torch.inference_mode():
         reference = module(torch.from_numpy(images)).numpy()
-    outputs = exporter.run(main, images)[0]
+    outputs = exporter.run(artifacts["main"], images)[0]
     figures = parity(reference, outputs)
-    if wanted.precision == "fp32":
-        require_parity(figures, what=f"{wanted.runtime}: subnet {arch.id}")
     facts: dict[str, Any] = {
-        "files": {"main": main.sha256},
         "parity": plain(figures),
         "accuracy_val": _top1(outputs, labels),
         "accuracy_val_torch": _top1(reference, labels),
     }
-    if wanted.int8 is not None and wanted.precision != "int8":
-        small = exporter.export(module, spec("int8", calibration), stage.folder / names["int8"])
-        quantised = exporter.run(small, images)[0]
-        facts["files"]["int8"] = small.sha256
+    what = f"{wanted.runtime}: subnet {artifacts['main'].arch_id}"
+    if wanted.precision == "fp32":
+        require_parity(figures, what=what)
+    elif wanted.limits is not None:
+        drop = facts["accuracy_val_torch"] - facts["accuracy_val"]
+        require_int8(wanted.limits, drop=drop, agreement=figures.top1_agreement, what=what)
+    if "int8" in artifacts:
+        quantised = exporter.run(artifacts["int8"], images)[0]
         facts["int8"] = {"parity": plain(parity(outputs, quantised)), "accuracy_val": _top1(quantised, labels)}
-    facts["size_bytes"] = {kind: (stage.folder / names[kind]).stat().st_size for kind in facts["files"]}
-    write_atomic(stage.folder / FACTS, canonical_json(facts) + "\n")
-    stage.finish(FACTS, *(names[kind] for kind in facts["files"]))
+    return facts
+
+
+def require_int8(limits: Int8Limits, *, drop: float, agreement: float, what: str) -> None:
+    """Raise `VerificationError`, naming ``what``, where an 8-bit file costs more than its limits allow.
+
+    ``drop`` of accuracy and ``agreement`` of top-1 are shares, both against the subnet in torch on the validation part.
+    """
+    if drop > limits.max_accuracy_drop or agreement < limits.min_top1_agreement:
+        raise VerificationError(
+            f"{what} in int8: accuracy drops by {100 * drop:.1f} points (at most {100 * limits.max_accuracy_drop:.1f} allowed), "
+            f"top-1 agrees on {100 * agreement:.1f} % of images (at least {100 * limits.min_top1_agreement:.1f} needed); "
+            "take fp32 or change [int8] of the recipe"
+        )
 
 
 def _top1(logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
@@ -141,14 +196,14 @@ def accuracy_on_test(ctx: Context, built: Built, artifact: Artifact) -> float:
         if record.get("sha256") == artifact.sha256 and record.get("dataset") == ctx.dataset.id:
             return float(record["accuracy_test"])
     size = family_of(ctx.space).resolution(ctx.space, built.arch)
-    images = built.preprocessing.normalise(np.asarray(ctx.dataset.images("test", size)))
+    images = replace(built.preprocessing, layout="NCHW").normalise(np.asarray(ctx.dataset.images("test", size)))
     value = accuracy(exporter_for(artifact.runtime), artifact, images, ctx.dataset.labels("test"))
     write_atomic(known, canonical_json({"sha256": artifact.sha256, "dataset": ctx.dataset.id, "accuracy_test": value}) + "\n")
     return value
 
 
 def file_metadata(ctx: Context, arch: Architecture, preprocessing: Preprocessing) -> dict[str, str]:
-    """What travels inside a file: labels, preprocessing, architecture; nothing that differs from run to run."""
+    """What travels inside a file: labels, preprocessing in its own layout, architecture; nothing that differs from run to run."""
     return {
         "hwnas.architecture": canonical_json(ctx.space.values(arch.indices)),
         "hwnas.architecture_id": arch.id,

@@ -10,10 +10,12 @@ from typing import Any
 from hwnas.core.device import MeasurePlan
 from hwnas.core.serial import plain
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.forecast import forecast
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS
-from hwnas.profiler.session import Job, run_session
+from hwnas.profiler.session import Job, Progress, run_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,15 @@ class Rig:
         def measure(models: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
             plan = replace(self.plan, seed=ctx.config.seed)
-            done = 0
+            ahead = forecast(ctx.space, models, plan)
+            if ahead is not None:
+                ctx.reporter.expect(f"{title}: {ahead}")
             with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
+                gauge = _Gauge(advance, len(models))
 
                 def measured(key: str, regimes: Regimes) -> None:
-                    nonlocal done
                     keep(key, regimes)
-                    done += 1
-                    advance(done, key)
+                    gauge.measured(key)
 
                 summary = run_session(
                     channel,
@@ -51,7 +54,37 @@ class Rig:
                     reference=self.reference,
                     quiet_level_us=self.quiet_level_us,
                     on_measured=measured,
+                    on_progress=gauge.progress,
                 )
             return dict(plain(summary))
 
         return measure
+
+
+class _Gauge:
+    """How far a session is, in models: a model counts in proportion to the samples that it has.
+
+    It never goes back, also where models lose their samples and are measured again.
+    """
+
+    def __init__(self, advance: Advance, models: int) -> None:
+        self._advance = advance
+        self._models = models
+        self._keys: set[str] = set()
+        self._done = 0.0
+        self._text = ""
+
+    def measured(self, key: str) -> None:
+        """A model is finished."""
+        self._keys.add(key)
+        self._show(len(self._keys))
+
+    def progress(self, progress: Progress) -> None:
+        """The agent says how many samples it has."""
+        if progress.quiet_share is not None:
+            self._text = f"quiet {progress.quiet_share:.0%} of the time"
+        self._show(self._models * min(1.0, progress.accepted / max(progress.wanted, 1)))
+
+    def _show(self, done: float) -> None:
+        self._done = max(self._done, done)
+        self._advance(self._done, self._text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hwnas.core.arch import Architecture, SearchSpace
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.serial import canonical_json, read_json, write_atomic
 from hwnas.export.exporter import exporter_for
-from hwnas.export.manifest import Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.manifest import Manifest, describe_files, write_manifest
 from hwnas.export.verify import Parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.artifacts import Built, FileSpec, built
@@ -36,7 +35,7 @@ def find_architecture(space: SearchSpace, runs: Path, text: str) -> Architecture
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UnknownNameError(f"'{text}' begins the ids of {len(matches)} trained; give more digits")
+        raise UnknownNameError(f"'{text}' begins the ids of {len(matches)} subnets; give more digits")
     raise UnknownNameError(
         f"no subnet '{text}' of space '{space.name}' was found by a run or search here; give its id, 'largest', or JSON of its choices"
     )
@@ -78,11 +77,8 @@ def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str],
     files = [entry for each in made.values() for entry in _copy(each, to)]
     first = next(iter(made.values()))
     write_atomic(to / "labels.txt", "".join(f"{name}\n" for name in ctx.dataset.class_names))
-    layouts = {"NCHW": "onnx", "NHWC": "tflite"}
-    for layout, suffix in layouts.items():
-        if any(entry["path"].endswith(suffix) for entry in files):
-            steps = replace(first.preprocessing, layout=layout)  # type: ignore[arg-type]
-            write_atomic(to / f"preprocessing.{suffix}.json", canonical_json(steps) + "\n")
+    for runtime, each in made.items():
+        write_atomic(to / f"preprocessing.{exporter_for(runtime).format}.json", canonical_json(each.preprocessing) + "\n")
     manifest = Manifest(
         name=to.name,
         precision="fp32",
@@ -95,7 +91,7 @@ def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str],
         latency=None,
         parity=Parity(**first.facts["parity"]),
         files=describe_files(to, sorted(to.iterdir())),
-        tools=tool_versions(),
+        tools=first.tools,
     )
     write_manifest(manifest, to / MANIFEST)
     return {"arch": arch.id, "choices": ctx.space.values(arch.indices), "folder": str(to), "files": files}

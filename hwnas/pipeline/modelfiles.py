@@ -61,7 +61,7 @@ class ModelFiles:
         return TimedModel(OVERHEAD, self._write(OVERHEAD, overhead_graph, None))
 
     def probe(self) -> Path:
-        """A short dense convolution, in the runtime itself, by which the agent sees how fast the device is at the moment."""
+        """A short chain of depthwise and pointwise convolutions, by which the agent sees how fast the device is at the moment."""
         return self._write("probe", probe_graph, None)
 
     def _write(self, key: str, build: Callable[[], nn.Module | Graph], shape: Shape | None) -> Path:

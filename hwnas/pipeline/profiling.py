@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,13 @@ from hwnas.space.family import blockwise, family_of
 from hwnas.space.moves import sample_spread, unique
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
+from hwnas.workspace import BUDGET_REGIMES, BUDGET_STATISTICS
 
 CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
-REGIMES = ("quiet", "typical")
 JOURNAL = "journal.jsonl"
 AGAIN = "again.jsonl"
 """The journal of measuring again, until that is done and it takes the place of the first."""
 MAX_SESSIONS = 3
-BUDGET_STATISTICS = ("p50", "p90", "p99")
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,6 @@ class Profile:
 
     def largest_ms(self, ctx: Context, *, regime: str, statistic: str) -> float:
         """Measured latency of the largest subnet: what a relative budget is a share of."""
-        _, largest = family_of(ctx.space).extremes(ctx.space)
-        network = self.tables[regime].networks.get(f"net:{largest.id}")
-        if network is not None:
-            return network.measurement.quantile_ms(statistic)
         return self.predictor(ctx, regime=regime, statistic=statistic).largest_ms()
 
 
@@ -102,7 +98,7 @@ def measured(ctx: Context, target: Target) -> Profile:
         ctx.reporter.reused(title)
     else:
         _measure(ctx, target, stage, title, Journal(stage.folder / JOURNAL))
-    paths = {regime: _path(stage.folder, target, regime) for regime in REGIMES}
+    paths = {regime: _path(stage.folder, target, regime) for regime in BUDGET_REGIMES}
     profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
     if ctx.replay is None:  # what is found there is of this device, now
         _publish(ctx, profile)
@@ -194,10 +190,10 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Jo
     facts = session_facts(conditions, journal)
     stage.reopen()  # killed from here on, the next run writes the tables from the journal
     journal.path.replace(stage.folder / JOURNAL)
-    for regime in REGIMES:
+    for regime in BUDGET_REGIMES:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
     names = []
-    for regime in REGIMES:
+    for regime in BUDGET_REGIMES:
         path = _path(stage.folder, target, regime)
         names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
     stage.finish(*names)
@@ -262,7 +258,7 @@ def _path(root: Path, target: Target, regime: str) -> Path:
 
 
 def _accepted(ctx: Context, target: Target) -> Profile | None:
-    paths = {regime: _path(ctx.workspace.accepted_tables, target, regime) for regime in REGIMES}
+    paths = {regime: _path(ctx.workspace.accepted_tables, target, regime) for regime in BUDGET_REGIMES}
     if not all(path.is_file() for path in paths.values()):
         return None
     tables = {regime: read_table(path) for regime, path in paths.items()}
@@ -291,7 +287,7 @@ def _publish(ctx: Context, profile: Profile) -> None:
 
 
 def _publish_predictors(ctx: Context, profile: Profile) -> None:
-    """Store a predictor for each statistic that a budget may be about, where ``hwnas search`` finds it."""
+    """Store a predictor for each regime and statistic that a budget may be about, where ``hwnas search`` finds it."""
     publish_space(ctx.store, ctx.space, ctx.space_options)
-    for statistic in BUDGET_STATISTICS:
-        publish_latency(ctx.store, profile.predictor(ctx, regime="quiet", statistic=statistic))
+    for regime, statistic in product(BUDGET_REGIMES, BUDGET_STATISTICS):
+        publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))

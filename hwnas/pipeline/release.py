@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.serial import canonical_json, sha256_file, write_atomic
-from hwnas.export.manifest import Attempted, Int8Figures, LatencyFigures, Manifest, describe_files, tool_versions, write_manifest
+from hwnas.export.manifest import Attempted, Int8Figures, LatencyFigures, Manifest, describe_files, write_manifest
 from hwnas.export.verify import Parity, check_artifact
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Outcome
@@ -70,13 +70,19 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
         parity=Parity(**chosen.built.facts["parity"]),
         files=describe_files(folder, files),
         table={"file": table.name, "sha256": sha256_file(table)},
-        tools=tool_versions(),
+        tools=chosen.built.tools,
         attempts=tuple(
             Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
         ),
-        int8=None if row["int8"] is None else Int8Figures(**{**row["int8"], "measured_ci_ms": tuple(row["int8"]["measured_ci_ms"])}),
+        int8=None if row["int8"] is None else _int8(row["int8"]),
         device_drift=bench.drift(statistic=goal.recipe.statistic),
     )
+
+
+def _int8(companion: Mapping[str, Any]) -> Int8Figures:
+    """Where the file lies and its SHA-256 stand among the manifest's files."""
+    figures = {name: value for name, value in companion.items() if name not in ("artifact", "sha256")}
+    return Int8Figures(**{**figures, "measured_ci_ms": tuple(figures["measured_ci_ms"])})
 
 
 def space_facts(ctx: Context) -> dict[str, str]:

@@ -21,6 +21,10 @@ class Reporter(Protocol):
         """A stage whose result was there already."""
         ...
 
+    def expect(self, text: str) -> None:
+        """What is about to be done, and how long it may take."""
+        ...
+
     def note(self, text: str) -> None:
         """Something that the user should know."""
         ...
@@ -35,6 +39,9 @@ class Silent:
         yield lambda _done, _text: None
 
     def reused(self, title: str) -> None:
+        """Nothing."""
+
+    def expect(self, text: str) -> None:
         """Nothing."""
 
     def note(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hwnas.pipeline.artifacts import accuracy_on_test
@@ -40,13 +41,16 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "artifact": artifact,
         "verdict": verdict_of(outcome),
         "tried": len(outcome.attempts),
-        "int8": None if outcome.companion is None else companion_row(ctx, outcome, outcome.companion),
+        "int8": None if outcome.companion is None else companion_row(ctx, outcome, outcome.companion, artifact),
     }
 
 
-def companion_row(ctx: Context, outcome: Outcome, companion: Companion) -> dict[str, Any]:
-    """The 8-bit file beside a target's own."""
+def companion_row(ctx: Context, outcome: Outcome, companion: Companion, artifact: str) -> dict[str, Any]:
+    """The 8-bit file beside a target's own, which is ``artifact``; ``artifact`` and ``sha256`` of one that does not ship are None."""
+    beside = PurePosixPath(artifact).with_name(Path(companion.artifact.path).name).as_posix()
     return {
+        "artifact": beside if companion.ships else None,
+        "sha256": companion.artifact.sha256 if companion.ships else None,
         "accuracy_val": companion.accuracy_val,
         "accuracy_test": accuracy_on_test(ctx, outcome.chosen.built, companion.artifact),
         "top1_agreement": companion.top1_agreement,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas import __version__
-from hwnas.core.errors import BudgetMissed, ConfigError
+from hwnas.core.errors import BudgetMissed, ConfigError, DeviceFaster
 from hwnas.core.serial import content_id, plain, write_atomic
 from hwnas.export.exporter import exporter_for
 from hwnas.pipeline.accuracy import Trained, accuracy_model
@@ -22,7 +22,7 @@ from hwnas.pipeline.deploy import Outcome, deployed
 from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
 from hwnas.pipeline.profiling import Profile, measured_again, profiled
 from hwnas.pipeline.release import release
-from hwnas.pipeline.verification import Bench, DeviceFaster
+from hwnas.pipeline.verification import Bench
 from hwnas.search.feasible import check_budgets
 from hwnas.store.journal import Journal
 from hwnas.supernet.train import steps_an_epoch
@@ -67,28 +67,29 @@ def run(ctx: Context) -> Result:
     for recipe in recipes.values():
         exporter_for(recipe.runtime)
     steps_an_epoch(ctx.dataset, ctx.config.train)
-    measured: Counter[Target] = Counter()
+    again: Counter[Target] = Counter()
     while True:
+        profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
+        benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
         try:
-            return _finish(ctx, *_pass(ctx), begin)
+            return _finish(ctx, benches, _outcomes(ctx, benches), begin)
         except DeviceFaster as found:
-            measured[found.profile.target] += 1
-            if measured[found.profile.target] > MAX_AGAIN:
+            # budgets and predictions of a busy device mean little: nothing is decided by them
+            profile = next(p for target, p in profiles.items() if target == found.what)
+            again[profile.target] += 1
+            if again[profile.target] > MAX_AGAIN:
                 raise
-            measured_again(ctx, found.profile, quiet_level_us=found.quiet_level_us)
+            measured_again(ctx, profile, quiet_level_us=found.quiet_level_us)
 
 
-def _pass(ctx: Context) -> tuple[Mapping[Target, Bench], list[Outcome]]:
-    """From tables to timed files. A table that proves to be of a busy device ends it: its budgets and predictions mean little."""
-    recipes = ctx.workspace.recipes
-    profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
-    goals = _goals(ctx, profiles)
+def _outcomes(ctx: Context, benches: Mapping[Target, Bench]) -> list[Outcome]:
+    """From tables to timed files; `DeviceFaster` where a table proves to be of a busy device."""
+    goals = _goals(ctx, {target: bench.profile for target, bench in benches.items()})
     trained = Trained.load(ctx)
-    benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
     outcomes: list[Outcome] = []
-    for name, recipe in recipes.items():
+    for name, recipe in ctx.workspace.recipes.items():
         outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
-    return benches, outcomes
+    return outcomes
 
 
 def _goals(ctx: Context, profiles: Mapping[Target, Profile]) -> list[Goal]:

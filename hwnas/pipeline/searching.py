@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from hwnas.core.arch import SearchSpace
-from hwnas.core.errors import PredictorError
+from hwnas.core.errors import PredictorError, UnknownNameError
+from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
 from hwnas.latency.additive import AdditiveLatency
@@ -20,7 +21,7 @@ from hwnas.search.front import Front, find_front
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.predictor import RidgeAccuracy, load_accuracy
-from hwnas.workspace import Workspace
+from hwnas.workspace import CONFIG, Workspace
 
 SPACE = "space.json"
 ACCURACY = "accuracy.json"
@@ -41,7 +42,7 @@ class StoredSpace:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is searched: budgets as written, for one target; None takes what the workspace says."""
+    """What is searched: budgets as written, for one target; None takes what the workspace and its device say."""
 
     device: str
     runtime: str
@@ -50,6 +51,8 @@ class Question:
     statistic: str = "p50"
     strategy: str | None = None
     trials: int | None = None
+    regime: str = "quiet"
+    threads: int | None = None
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -69,12 +72,18 @@ def _latency_path(store: Store, context: Mapping[str, Any], statistic: str) -> P
     return store.predictors / "latency" / str(c["device"]) / name
 
 
-def stored_space(store: Store) -> SearchSpace:
-    """The space of the stored predictors; without any, or made by another version, `PredictorError`."""
-    path = store.predictors / SPACE
+def stored_space(workspace: Workspace) -> SearchSpace:
+    """The space of the stored predictors; without any, of another space than the workspace's, or of another version, `PredictorError`."""
+    path = workspace.store.predictors / SPACE
     if not path.is_file():
-        raise PredictorError(f"{store.predictors}: no predictors are stored yet; run 'hwnas profile DEVICE' and 'hwnas train'")
+        raise PredictorError(f"{path.parent}: no predictors are stored yet; run 'hwnas profile DEVICE' and 'hwnas train'")
     stored = parse(StoredSpace, read_json(path, error=PredictorError), where=str(path), error=PredictorError)
+    asked = workspace.config.space
+    if (stored.preset, stored.resolutions) != (asked.preset, asked.resolutions):
+        raise PredictorError(
+            f"{path}: the stored predictors are of another space ({_named(stored.preset, stored.resolutions)}) than {CONFIG} asks for "
+            f"({_named(asked.preset, asked.resolutions)}); profile and train again"
+        )
     space = find_space(stored.preset, SpaceOptions(stored.channels, stored.classes, stored.resolutions))
     if space.id != stored.id:
         raise PredictorError(
@@ -83,10 +92,14 @@ def stored_space(store: Store) -> SearchSpace:
     return space
 
 
+def _named(preset: str, resolutions: tuple[int, ...]) -> str:
+    return f"{preset} at {', '.join(map(str, resolutions))}" if resolutions else f"{preset} at all resolutions"
+
+
 def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
     limits = [LatencyLimit.parse(text) for text in question.budgets]
-    space = stored_space(workspace.store)
+    space = stored_space(workspace)
     latency = _latency(workspace, space, question)
     accuracy = _accuracy(workspace, space)
     largest_ms = latency.largest_ms()
@@ -108,12 +121,28 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
 
 def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
     device = workspace.device(question.device)
-    target = Target(device.id, question.runtime, question.precision, device.threads)
-    context = {**asdict(target), "regime": "quiet"}
+    target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
+    context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
-        raise PredictorError(f"{path}: no predictor of {question.statistic} for {target.label}; run 'hwnas profile {device.id}'")
+        raise _not_stored(path.parent, {**context, "statistic": question.statistic})
     return load_latency(path, space, statistic=question.statistic, **context)
+
+
+def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:
+    """Why a device's ``folder`` has no predictor of what is asked: it has none at all, or none of the first word that is not known."""
+    device = asked["device"]
+    # names as `_latency_path` gives them; a runtime's may hold hyphens
+    stored = [path.stem.rsplit("-", 5) for path in sorted(folder.glob("*-*-t*-b*-*-*.json"))]
+    for position, kind in enumerate(("runtime", "precision", "threads", "batch", "regime", "statistic")):
+        mark = {"threads": "t", "batch": "b"}.get(kind, "")
+        known = {words[position].removeprefix(mark) for words in stored}
+        wanted = str(asked[kind])
+        if known and wanted not in known:
+            said = f"no predictor of {kind} '{wanted}' is stored for {device}; {suggest(wanted, known)}"
+            return UnknownNameError(f"{said} ('hwnas profile {device}' stores what its recipes use)")
+        stored = [words for words in stored if words[position] == mark + wanted]
+    return PredictorError(f"{folder}: no latency predictor of {device} is stored yet; run 'hwnas profile {device}'")
 
 
 def _accuracy(workspace: Workspace, space: SearchSpace) -> RidgeAccuracy:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.core.device import Measurement, MeasurePlan, samples_needed
-from hwnas.core.errors import TooNoisy
+from hwnas.core.errors import DeviceFaster
 from hwnas.core.result import Artifact
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
@@ -24,18 +24,6 @@ from hwnas.store.journal import Journal
 
 ANCHORS = 4
 VERIFY_REPEATS = 60
-
-
-class DeviceFaster(TooNoisy):
-    """Files were timed at a faster speed than the table: measure the table again."""
-
-    def __init__(self, profile: Profile, quiet_level_us: float) -> None:
-        super().__init__(
-            f"{profile.target.label}: the device runs faster than when its table was measured (probe {quiet_level_us:.1f} us, then "
-            f"{profile.quiet_level_us:.1f}), and does not stay at either speed; run again when less else runs there"
-        )
-        self.profile = profile
-        self.quiet_level_us = quiet_level_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +47,7 @@ class Timing:
 
     @property
     def typical_ms(self) -> float:
-        """The statistic over everything that was sampled, disturbed or not."""
+        """The statistic over the first attempt of every visit, disturbed or not."""
         return self.typical.quantile_ms(self.statistic)
 
     def within(self, budget_ms: float) -> bool:
@@ -112,14 +100,18 @@ class Bench:
         off = self._off_speed(conditions, models)
         if off:
             levels = quiet_levels_us(conditions, self.journal)
-            raise DeviceFaster(self.profile, min(levels[key] for key in off))
+            raise self._faster(min(levels[key] for key in off))
         return timings
 
     def _plan(self, statistic: str) -> MeasurePlan:
-        """Enough samples for an interval of the statistic, and some more."""
+        """Enough samples for an interval of the statistic, and some more; single calls where it is about the slow ones among them.
+
+        A sample of a quick model is otherwise a mean of several calls, whose median is that of the calls but whose p99 is not theirs.
+        """
         plan, needed = plan_of(self.ctx), samples_needed(statistic)
         wanted = max(plan.min_repeats, VERIFY_REPEATS, needed + needed // 10)
-        return replace(plan, min_repeats=wanted, least_repeats=max(plan.least_repeats, needed))
+        shortest_us = plan.min_sample_us if statistic == "p50" else 0.0
+        return replace(plan, min_repeats=wanted, least_repeats=max(plan.least_repeats, needed), min_sample_us=shortest_us)
 
     def _off_speed(self, conditions: Conditions, models: Sequence[TimedModel]) -> Sequence[str]:
         """Which of the models were timed at another speed than the table's."""
@@ -128,6 +120,14 @@ class Bench:
             return ()
         levels = quiet_levels_us(conditions, self.journal)
         return stale({m.key: levels[m.key] for m in models if m.key in levels}, table)
+
+    def _faster(self, quiet_level_us: float) -> DeviceFaster:
+        return DeviceFaster(
+            f"{self.profile.target.label}: the device runs faster than when its table was measured (probe {quiet_level_us:.1f} us, then "
+            f"{self.profile.quiet_level_us:.1f}), and does not stay at either speed; run again when less else runs there",
+            what=self.profile.target,
+            quiet_level_us=quiet_level_us,
+        )
 
     def drift(self, *, statistic: str) -> float | None:
         """How much slower the device was in the last session than when the table was measured: median ratio of the anchors, minus 1."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.core.errors import DeviceError, VerificationError
+from hwnas.core.errors import ConfigError, DeviceError, VerificationError
 from hwnas.core.result import Artifact
 from hwnas.core.serial import parse, read_json
 from hwnas.data import Preprocessing
@@ -28,8 +28,12 @@ SAME_ACCURACY = 0.002
 def verify_files(ctx: Context, path: Path, *, timing: bool) -> dict[str, Any]:
     """Check the manifest at ``path`` (or in that folder) and what it lists.
 
-    Raises `VerificationError` for a changed or unsafe file or another accuracy. The verdict is ``ok``, ``over budget`` or ``not measured``.
+    Raises `ConfigError` where nothing is at ``path``, and `VerificationError` for a missing, changed or unsafe file or another accuracy.
+    The verdict is ``ok``, ``over budget`` or ``not measured``.
     """
+    lost = path.name == MANIFEST and path.parent.is_dir()  # an artifact folder without its manifest is no mistake of who types
+    if not path.exists() and not lost:
+        raise ConfigError(f"{path}: no such file or folder; give the folder of an exported model, or its {MANIFEST}")
     path = path / MANIFEST if path.is_dir() else path
     manifest = check_manifest(path)
     folder = path.parent

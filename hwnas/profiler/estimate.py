@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwnas.core.device import MeasurePlan
+from hwnas_agent.measure import CHUNK, COLD_RUNS
 
-# the agent's own figures
-CHUNK = 22
-COLD_RUNS = 2
-SAMPLE_MS = 0.15
+from hwnas.core.device import MeasurePlan
 
 START_S = 3.0
 LOAD_S = 0.005
@@ -25,7 +22,7 @@ def session_seconds(expected_ms: Sequence[float], plan: MeasurePlan, *, quiet_sh
     visits = plan.min_repeats / min(1.0, max(quiet_share, 0.01))
     total_ms = 0.0
     for own_ms in expected_ms:
-        visit_ms = COLD_RUNS * own_ms + max(own_ms, SAMPLE_MS) + PROBES_PER_VISIT * probe_ms + VISIT_MS
+        visit_ms = COLD_RUNS * own_ms + max(own_ms, plan.min_sample_us / 1e3) + PROBES_PER_VISIT * probe_ms + VISIT_MS
         total_ms += visits * visit_ms + (1 + plan.warmup) * own_ms
     chunks = -(-len(expected_ms) // CHUNK)
     total_s = START_S + len(expected_ms) * LOAD_S + total_ms / 1e3 + max(0, chunks - 1) * plan.cooldown_s

@@ -7,6 +7,7 @@ import zipfile
 from importlib import resources
 from pathlib import Path
 
+from hwnas.core.errors import ConfigError
 from hwnas.core.serial import write_atomic
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
@@ -29,9 +30,12 @@ def agent_zipapp() -> bytes:
 
 
 def write_zipapp(path: Path) -> Path:
-    """Write the archive to ``path``, executable; ``path``."""
-    write_atomic(path, agent_zipapp())
-    path.chmod(0o755)
+    """Write the archive to ``path``, executable; ``path``. Where that is not possible, as at a folder's, `ConfigError`."""
+    try:
+        write_atomic(path, agent_zipapp())
+        path.chmod(0o755)
+    except OSError as problem:
+        raise ConfigError(f"{path}: the agent cannot be written there: {problem.strerror}; name a file in a folder of yours") from None
     return path
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -62,17 +62,6 @@ class Subnets:
         module = self.subnet(arch)
         with threads(self.torch_threads):
             return evaluate(module, self._part(part, size), self.data.labels(part), self.data.preprocessing(size))
-
-    def accuracies(
-        self, archs: Sequence[Architecture], *, part: str = "val", done: Callable[[Architecture, float], None] | None = None
-    ) -> NDArray[np.float64]:
-        """`accuracy` of each, ``(n,)``; ``done`` is told of every one as it is finished, for a journal that a killed run goes on from."""
-        values = np.empty(len(archs))
-        for i, arch in enumerate(archs):
-            values[i] = self.accuracy(arch, part=part)
-            if done:
-                done(arch, float(values[i]))
-        return values
 
     def _size(self, arch: Architecture) -> int:
         return family_of(self.supernet.space).resolution(self.supernet.space, arch)

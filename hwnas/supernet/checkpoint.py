@@ -20,16 +20,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import CheckpointError
 from hwnas.core.serial import canonical_json, plain, write_atomic
 
 FORMAT = 1
 KEPT = 2
 _NAME = re.compile(r"epoch(\d{5})-step(\d{7})\.safetensors")
-
-
-class CheckpointError(UsageError):
-    """A file of weights that is torn, or of something else than is to be loaded."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

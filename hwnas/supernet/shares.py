@@ -2,8 +2,9 @@
 
 Within one process Python and memory management would hold threads up, and torch's own threads would meet in every layer: two processes that
 meet once a step are almost twice as fast on two cores. Parameters, images and gradients pass through a shared file, commands and
-answers as JSON lines through pipes. The shares depend on the number of processes alone, so fewer cores compute the same bits, only later. A
-process whose pipe closes ends, so none is left behind by a killed run.
+answers as JSON lines through pipes. The shares depend on the number of processes alone, so fewer cores compute the same bits, only later.
+
+A killed run leaves nothing behind: a process whose pipe closes ends, and the shared file has no name, only descriptors.
 """
 
 from __future__ import annotations
@@ -31,17 +32,13 @@ from torch import Tensor, nn
 
 import hwnas
 from hwnas.core.arch import Architecture, Choice, Condition, SearchSpace
-from hwnas.core.errors import HwnasError
+from hwnas.core.errors import TrainingProcessLost
 from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.tensors import channels_last
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Gradients = tuple[Tensor | None, ...]
-
-
-class TrainingProcessLost(HwnasError):
-    """A process that computes a share of the batch ended, most likely for lack of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +112,12 @@ def _slices(n: int, parts: int) -> list[slice]:
 
 
 class _Memory:
-    """The shared file: parameters, gradients, pixels and labels of one process."""
+    """The shared file, mapped: parameters, gradients and pixels of one process. An empty file grows to the size that is needed."""
 
-    def __init__(self, path: Path, supernet: nn.Module, floats: int, *, create: bool) -> None:
+    def __init__(self, file: IO[bytes], supernet: nn.Module, floats: int) -> None:
         shapes = [p.shape for p in supernet.parameters()]
         size = sum(shape.numel() for shape in shapes)
-        whole = np.memmap(path, dtype=np.float32, mode="w+" if create else "r+", shape=(2 * size + floats,))
+        whole = np.memmap(file, dtype=np.float32, mode="r+", shape=(2 * size + floats,))
         parameters, gradients, self.pixels = np.split(whole, [size, 2 * size])
         self.parameters, self.gradients = list(_cut(parameters, shapes)), list(_cut(gradients, shapes))
 
@@ -141,22 +138,23 @@ class _Other:
         self.supernet, self.setup, self.floats = supernet, {"label_smoothing": label_smoothing, "floats": floats}, floats
 
     def __enter__(self) -> Self:
-        self.folder = tempfile.TemporaryDirectory(prefix="hwnas-", ignore_cleanup_errors=True)
-        path = Path(self.folder.name) / "memory"
-        self.memory = _Memory(path, self.supernet, self.floats, create=True)
         self.parameters = tuple(self.supernet.parameters())
         root = str(Path(hwnas.__file__).resolve().parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-            text=True,
-            start_new_session=True,  # an interrupt is for the process that trains; it closes the pipe
-        )
+        with tempfile.TemporaryFile() as file:
+            number = file.fileno()
+            self.memory = _Memory(file, self.supernet, self.floats)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+                text=True,
+                pass_fds=[number],
+                start_new_session=True,  # an interrupt is for the process that trains; it closes the pipe
+            )
         space = self.supernet.space
-        self._say({**self.setup, "space": _space_to_json(space), "module": type(self.supernet).__module__, "path": str(path)})
+        self._say({**self.setup, "space": _space_to_json(space), "module": type(self.supernet).__module__, "memory": number})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -168,7 +166,6 @@ class _Other:
             self.process.kill()
             self.process.wait()
         _pipe(self.process.stdout).close()
-        self.folder.cleanup()
 
     def ask(self, batch: Batch, *, weight: float) -> None:
         """Start the computation on ``batch``."""
@@ -237,7 +234,8 @@ def serve(commands: IO[str], answers: IO[str]) -> None:
     space = _space_from_json(setup["space"])
     supernet = supernet_family(space).build(space, seed=0).train()
     parameters = tuple(supernet.parameters())
-    memory = _Memory(Path(setup["path"]), supernet, setup["floats"], create=False)
+    with os.fdopen(setup["memory"], "r+b") as file:
+        memory = _Memory(file, supernet, setup["floats"])
     for line in commands:
         command = json.loads(line)
         with torch.no_grad():

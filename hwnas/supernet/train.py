@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hwnas.core.arch import Architecture, SearchSpace
-from hwnas.core.errors import DataError, UsageError
+from hwnas.core.errors import DataError, TrainingDiverged
 from hwnas.data.batches import augment, batches
 from hwnas.data.dataset import Dataset
 from hwnas.data.images import Pixels8
@@ -35,10 +35,6 @@ Subnets = Callable[[int, int], tuple[Architecture, ...]]
 Positions = NDArray[np.int64]
 Floats = NDArray[np.float32]
 _DRAW, _AUGMENT = 1, 2  # keep the streams of random numbers apart
-
-
-class TrainingDiverged(UsageError):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from hwnas_agent.band import QuietBand
 from hwnas_agent.measure import CHUNK, MAX_WAIT_NS, Session
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime, RuntimeUnusable
-from hwnas_agent.subject import SAMPLE_NS, TYPICAL_KEPT, Job, Settings, Subject, Typical
+from hwnas_agent.subject import TYPICAL_KEPT, Job, Settings, Subject, Typical
 from hwnas_agent.wire import FROM_AGENT, MAX_SAMPLES, check
 
 from tests.agent.models import SimulatedDevice
@@ -27,7 +27,16 @@ class NeverWaits(RunQueue):
 
 def measure(device, models, *, quiet_level_us=None, run_queue=None, **plan):
     """A session on a simulated device: ``done``, the last result by id, and all messages."""
-    fields = {"warmup": 3, "min_repeats": 10, "least_repeats": 10, "min_total_ms": 0.0, "max_seconds": 60.0, "cooldown_s": 0.0, "seed": 0}
+    fields = {
+        "warmup": 3,
+        "min_repeats": 10,
+        "least_repeats": 10,
+        "min_total_ms": 0.0,
+        "min_sample_us": 150.0,
+        "max_seconds": 60.0,
+        "cooldown_s": 0.0,
+        "seed": 0,
+    }
     settings = Settings(threads=1, quiet_level_us=quiet_level_us, **{**fields, **plan})
     messages = []
     session = Session(
@@ -83,6 +92,57 @@ def test_models_measured_before_the_device_became_quiet_are_measured_again():
         assert median(results[f"m{i}"]["quiet_ms"]) * 1e3 == pytest.approx(100 + i, rel=0.02)
 
 
+def test_a_result_leaves_while_others_of_its_chunk_are_still_measured():
+    device = SimulatedDevice()
+    finished_ns = {}
+
+    def tell(message):
+        if message["type"] == "result":
+            finished_ns[message["id"]] = device.now_ns
+
+    settings = Settings(1, 3, 10, 10, 100.0, 150.0, 60.0, 0.0, 0, None)
+    session = Session(Runtime("1", "", device.load), settings, tell, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits())
+    session.measure([Job("short", "200"), Job("long", "10000")], PROBE, REFERENCE)
+    # 10 samples of the long one last 100 ms, and the short one needs 500: a kill in between would have lost the long one
+    assert finished_ns["short"] - finished_ns["long"] > 100e6
+
+
+def test_a_model_that_was_short_of_samples_keeps_those_it_has():
+    """Quiet for a while after each load, so that no chunk alone gives its models enough."""
+    device = SimulatedDevice(lambda now: 1.0 if now < last_load_s[0] + 0.1 else 1.7)
+    last_load_s = [0.0]
+    load = device.load
+
+    def noted(path, threads, seed):
+        last_load_s[0] = device.now_ns / 1e9
+        return load(path, threads, seed)
+
+    device.load = noted
+    models = [100.0 + i for i in range(2 * CHUNK)]
+    done, results, _ = measure(device, models, quiet_level_us=150.0, max_seconds=40.0)
+    assert (done["results"], done["short"]) == (2 * CHUNK, 0)
+    for i, us in enumerate(models):
+        result = results[f"m{i}"]
+        assert len(result["quiet_ms"]) >= 10
+        assert max(result["quiet_ms"]) * 1e3 < 1.05 * us
+        # the chunk in which it got its last sample, not the one in which it began
+        assert result["chunk"] >= 2
+        assert len(result["typical_ms"]) > 10
+
+
+def test_kept_samples_count_where_the_time_ends_and_may_still_be_rejected():
+    """Quiet at first only, so that samples of the first chunk are all that there is; then a little faster, so that they are none."""
+    jobs = [100.0 + i for i in range(2 * CHUNK)]
+    done, _, messages = measure(SimulatedDevice(lambda now: 1.0 if now < 0.4 else 1.7), jobs, quiet_level_us=150.0, max_seconds=10.0)
+    assert done["short"] == 2 * CHUNK
+    assert [m["accepted"] for m in messages if m["type"] == "progress"][-1] >= CHUNK
+    device = SimulatedDevice(lambda now: 1.0 if now < 0.4 else 1.7 if now < 5.0 else 0.8)
+    done, results, _ = measure(device, jobs, quiet_level_us=150.0, max_seconds=20.0)
+    assert done["short"] == 0
+    for i, us in enumerate(jobs):
+        assert max(results[f"m{i}"]["quiet_ms"]) * 1e3 < 0.85 * us
+
+
 def test_a_session_without_quiet_time_ends_at_its_deadline_and_says_so():
     device = SimulatedDevice(lambda _: 1.7)
     done, results, _ = measure(device, [100, 200], quiet_level_us=150.0, max_seconds=5.0)
@@ -136,7 +196,7 @@ def test_a_model_that_does_not_load_is_reported_and_the_others_are_measured():
 
 def test_a_session_needs_its_probe():
     device = SimulatedDevice()
-    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print, clock=device.clock)
+    session = Session(Runtime("1", "", device.load), Settings(1, 0, 5, 5, 0.0, 150.0, 5.0, 0.0, 0, None), print, clock=device.clock)
     with pytest.raises(ModelUnusable, match="ValueError"):
         session.measure([], Job("probe", "none"), REFERENCE)
 
@@ -156,8 +216,22 @@ def test_the_device_rests_between_chunks_and_not_after_the_last():
 
 def test_short_models_run_several_times_a_sample_and_long_ones_once():
     _, results, _ = measure(SimulatedDevice(), [5, 1000])
-    assert results["m0"]["runs_per_sample"] == pytest.approx(SAMPLE_NS / 5000, abs=1)
+    assert results["m0"]["runs_per_sample"] == pytest.approx(150 / 5, abs=1)
     assert results["m1"]["runs_per_sample"] == 1
+
+
+def test_the_host_may_ask_for_single_calls():
+    _, results, _ = measure(SimulatedDevice(noise=0.1), [5, 1000], min_sample_us=0.0, min_repeats=300)
+    assert results["m0"]["runs_per_sample"] == results["m1"]["runs_per_sample"] == 1
+    # the mean of 30 calls would vary by 1 %
+    values = results["m0"]["quiet_ms"]
+    assert max(values) > 1.2 * min(values)
+
+
+def test_hundreds_of_samples_of_each_regime_are_sent():
+    _, results, _ = measure(SimulatedDevice(), [200], min_repeats=600)
+    assert len(results["m0"]["quiet_ms"]) >= 600
+    assert len(results["m0"]["typical_ms"]) >= 512
 
 
 def test_a_model_is_measured_until_its_samples_last_long_enough():
@@ -202,13 +276,13 @@ def test_a_runtime_that_runs_elsewhere_than_asked_ends_the_session():
     def load(path, threads, seed):
         raise RuntimeUnusable("took another provider")
 
-    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 5, 0.0, 5.0, 0.0, 0, None), print)
+    session = Session(Runtime("1", "", load), Settings(1, 0, 5, 5, 0.0, 150.0, 5.0, 0.0, 0, None), print)
     with pytest.raises(RuntimeUnusable, match="another provider"):
         session.measure([], PROBE, REFERENCE)
 
 
 def test_an_unloaded_model_cannot_be_run_by_mistake():
-    subject = Subject(Job("a", "1"), lambda: None, 1, 1, 1)
+    subject = Subject(Job("a", "1"), lambda: None, 1, 1, 1, 1)
     subject.unload()
     with pytest.raises(RuntimeError, match="unloaded"):
         subject.run()

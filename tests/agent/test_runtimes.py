@@ -21,7 +21,16 @@ from hwnas_agent.subject import Job, Settings, load
 from tests.agent.models import onnx_convolution, onnx_identity, tflite_relu
 
 SETTINGS = Settings(
-    threads=1, warmup=1, min_repeats=5, least_repeats=5, min_total_ms=0.0, max_seconds=5.0, cooldown_s=0.0, seed=0, quiet_level_us=None
+    threads=1,
+    warmup=1,
+    min_repeats=5,
+    least_repeats=5,
+    min_total_ms=0.0,
+    min_sample_us=150.0,
+    max_seconds=5.0,
+    cooldown_s=0.0,
+    seed=0,
+    quiet_level_us=None,
 )
 
 

@@ -81,6 +81,7 @@ PLAN = {
     "least_repeats": 3,
     "min_total_ms": 0.0,
     "max_seconds": 60.0,
+    "min_sample_us": 150.0,
     "cooldown_s": 0.0,
     "affinity": [],
     "seed": 0,

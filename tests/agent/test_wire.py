@@ -2,6 +2,7 @@ import json
 
 import pytest
 from hwnas_agent import wire
+from hwnas_agent.subject import TYPICAL_KEPT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,18 @@ def test_nothing_out_of_protocol_is_sent():
     with pytest.raises(wire.WireError, match="over the line cap"):
         encoder.encode({**too_long, "cores": [10**15] * 4096, "facts": {}})
     assert json.loads(encoder.encode(ALIVE))["seq"] == 0
+
+
+def test_the_longest_result_fits_into_a_line():
+    """Every sample that a session keeps at its most digits (nanoseconds of up to 100 s), and an id that JSON makes longer."""
+    longest_ms = [99999.123456] * wire.MAX_SAMPLES
+    result = {
+        "type": "result", "id": "\U0001f600" * 512, "quiet_ms": longest_ms, "typical_ms": longest_ms, "rejected": 2**53 - 1,
+        "load_ms": 99999.123456, "first_ms": 99999.123456, "runs_per_sample": 1000, "quiet_level_us": 1 / 3, "chunk": 2**53 - 1,
+    }  # fmt: skip
+    encoder = wire.Encoder(wire.AGENT_MAGIC, wire.FROM_AGENT)
+    assert len(decoder().feed(encoder.opening() + encoder.encode(result))) == 1
+    assert TYPICAL_KEPT <= wire.MAX_SAMPLES
 
 
 def test_text_for_a_terminal_has_no_control_characters():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,13 @@ def test_profile_and_table(capsys, copy):
     assert "slowest" in out
 
 
+def test_profile_says_what_it_will_measure_unless_it_is_there(capsys, copy, pretend):
+    shutil.rmtree(copy / "runs" / "stages")
+    *_, err = hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)
+    assert "blocks and 6 networks to measure: about" in " ".join(err.split())
+    assert "to measure" not in hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy)[2]
+
+
 def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished):
     assert not list((copy / "latency_tables").glob("**/*.json")) if (copy / "latency_tables").exists() else True
     code, out, _ = hw(capsys, "table", "accept", "toy", "-w", copy)
@@ -83,6 +91,16 @@ def test_accepting_promotes_and_an_accepted_table_is_used(capsys, copy, finished
     document = hw_json(capsys, "run", "-w", copy)
     assert [row["arch"] for row in document["targets"]] == [row["arch"] for row in finished[1]["targets"]]
     assert "accepted table" in hw(capsys, "run", "-w", copy)[2]
+
+
+def test_accepting_tells_machines_what_was_accepted(capsys, copy):
+    entries = hw_json(capsys, "table", "accept", "toy", "--runtime", "litert", "-w", copy)
+    assert [entry["regime"] for entry in entries] == ["quiet", "typical"]
+    for entry in entries:
+        assert (copy / entry["file"]).is_file()
+        assert [entry[k] for k in ("device", "runtime", "precision", "threads", "batch")] == ["toy", "litert", "fp32", 1, 1]
+        (shown,) = hw_json(capsys, "table", "show", copy / entry["file"])
+        assert (entry["blocks"], entry["networks"]) == (shown["blocks measured"], shown["networks measured"])
 
 
 def test_an_edited_accepted_table_stops_the_run(capsys, copy):
@@ -128,10 +146,44 @@ def test_search_answers_from_what_is_stored(capsys, copy):
     assert "architectures looked at" in out
 
 
+def test_a_share_means_the_same_to_search_and_run(capsys, copy, finished):
+    for row in finished[1]["targets"]:
+        words = ("--device", row["device"], "--runtime", row["runtime"], "--budget", row["budget"])
+        (found,) = hw_json(capsys, "search", *words, "-w", copy)["budgets"]
+        assert found["budget_ms"] == row["budget_ms"]
+
+
+def test_search_takes_the_regime_and_the_threads_that_are_asked_for(capsys, copy):
+    from dataclasses import replace
+
+    from hwnas.latency.store import load_latency
+    from hwnas.pipeline.searching import publish_latency, stored_space
+    from hwnas.workspace import Workspace
+
+    workspace = Workspace.open(copy)
+    store = workspace.store
+    quiet = load_latency(store.predictors / "latency" / "toy" / "litert-fp32-t1-b1-quiet-p50.json", stored_space(workspace))
+    slower = {**quiet.context, "regime": "typical", "threads": 2}
+    publish_latency(store, replace(quiet, context=slower, measured_largest_ms=2 * quiet.largest_ms()))
+    words = ("search", "--device", "toy", "--runtime", "litert", "--budget", "50%", "-w", copy)
+    (usual,) = hw_json(capsys, *words)["budgets"]
+    (asked,) = hw_json(capsys, *words, "--regime", "typical", "--threads", "2")["budgets"]
+    assert asked["budget_ms"] == 2 * usual["budget_ms"]
+
+
+def test_search_without_any_stored_predictor_says_what_to_run(capsys, copy):
+    for path in (copy / "runs" / "predictors" / "latency" / "toy").glob("*"):
+        path.unlink()
+    code, out, err = hw(capsys, "search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "-w", copy)
+    assert (code, out) == (2, "")
+    assert "no latency predictor of toy is stored yet; run 'hwnas profile toy'" in " ".join(err.split())
+
+
 def test_search_needs_no_torch(copy):
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxruntime', 'sklearn', 'PIL', 'safetensors', 'ai_edge_litert'): sys.modules[name] = None\n"
+        "import tests.rig.pretend\n"
         "from hwnas.cli.main import call\n"
         "sys.exit(call(sys.argv[1:]))"
     )
@@ -217,15 +269,29 @@ def test_verify_finds_any_changed_byte(capsys, copy, finished, name):
     assert code == 5, err
 
 
-def test_devices(capsys, copy):
-    (copy / "devices" / "gone.toml").write_text('transport = "local"\nruntimes = ["no-such-runtime"]\n')
+@pytest.mark.parametrize("lost", ["manifest.json", "model.tflite", "labels.txt"])
+@pytest.mark.parametrize("named", ["", "manifest.json"])
+def test_verify_of_a_folder_that_lost_a_file_exits_5(capsys, copy, finished, lost, named):
+    folder = (copy / next(r for r in finished[1]["targets"] if r["runtime"] == "litert")["artifact"]).parent
+    (folder / lost).unlink()
+    code, _, err = hw(capsys, "verify", folder / named, "-w", copy, "-q")
+    assert code == 5
+    assert lost in err
+
+
+def test_devices(capsys, copy, pretend, monkeypatch):
+    (copy / "devices" / "gone.toml").write_text('transport = "local"\naddress = "no-such-interpreter"\nruntimes = ["litert"]\n')
     listed = hw_json(capsys, "devices", "list", "-w", copy)
     assert [d["id"] for d in listed] == ["gone", "toy"]
     assert hw(capsys, "devices", "list", "-w", copy)[0] == 0
     assert hw_json(capsys, "devices", "check", "toy", "-w", copy)[0]["usable"]
     code, out, err = hw(capsys, "devices", "check", "gone", "-w", copy)
     assert code == 3
-    assert "install no-such-runtime on the device" in " ".join((out + err).split())
+    assert "make the device reachable" in " ".join((out + err).split())
+    monkeypatch.setattr(pretend.PretendChannel, "lacks", ("litert", "onnxruntime"))
+    code, out, err = hw(capsys, "devices", "check", "toy", "-w", copy)
+    assert code == 3
+    assert "install litert on the device" in " ".join((out + err).split())
 
 
 FAULTS = [
@@ -234,15 +300,38 @@ FAULTS = [
     (["search", "--device", "toy", "--runtime", "litert", "--budget", "3"], "a number above 0 with a unit"),
     (["search", "--device", "toyy", "--runtime", "litert", "--budget", "3ms"], "did you mean 'toy'?"),
     (["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--strategy", "evolutoin"], "did you mean 'evolution'?"),
-    (["search", "--device", "toy", "--runtime", "lite", "--budget", "90%"], "no predictor of p50 for toy/lite fp32"),
+    (
+        ["search", "--device", "toy", "--runtime", "lite", "--budget", "90%"],
+        "no predictor of runtime 'lite' is stored for toy; did you mean 'litert'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--precision", "int8"],
+        "no predictor of precision 'int8' is stored for toy; known: fp32",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--statistic", "p51"],
+        "no predictor of statistic 'p51' is stored for toy; did you mean 'p50'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--regime", "quite"],
+        "no predictor of regime 'quite' is stored for toy; did you mean 'quiet'?",
+    ),
+    (
+        ["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--threads", "3"],
+        "no predictor of threads '3' is stored for toy; known: 1",
+    ),
+    (["search", "--device", "toy", "--runtime", "litert", "--budget", "90%", "--threads", "0"], "--threads"),
     (["search", "--device", "toy", "--runtime", "litert"], "Missing option"),
     (["profile", "tyo"], "did you mean 'toy'?"),
     (["profile", "toy", "--runtime", "onnxruntme"], "did you mean 'onnxruntime'?"),
+    (["profile", "toy", "--precision", "int9"], "unknown precision 'int9'; did you mean 'int8'?"),
+    (["profile", "toy", "--precision", "fp16"], "unknown precision 'fp16'"),
     (["table", "show", "nothing"], "no table of device 'nothing'"),
     (["table", "accept", "nothing"], "unknown device 'nothing'"),
     (["table", "show", "none.json"], "none.json"),
     (["run", "--replay", "none.jsonl"], "none.jsonl: not readable"),
-    (["verify", "nowhere"], "nowhere"),
+    (["verify", "nowhere"], "nowhere: no such file or folder"),
+    (["verify", "nowhere/manifest.json"], "nowhere/manifest.json: no such file or folder"),
     (["no-such-command"], "No such command"),
     (["run", "--no-such-option"], "No such option"),
 ]
@@ -253,12 +342,57 @@ def test_a_mistake_is_one_line_exit_2_and_nothing_written(capsys, copy, argument
     before = snapshot(copy)
     place = [] if arguments[0].startswith("no-such") else ["-w", copy]
     code, out, err = hw(capsys, *arguments, *place)
-    assert code == (5 if arguments[0] == "verify" else 2)
+    assert code == 2
     assert out == ""
     assert message in err
     assert len(err.strip().split("\n")) == 1
     changed = {path for path, time in snapshot(copy).items() if before.get(path) != time}
     assert changed <= {Path("runs/.lock")}
+
+
+CONFIG, DEVICE, RECIPE = "hwnas.toml", "devices/toy.toml", "export/recipes/toy-litert.toml"
+WRONG = [
+    (CONFIG, "trials = 600", 'strategy = "evolutoin"', "unknown strategy 'evolutoin'; did you mean 'evolution'?"),
+    (CONFIG, '"tiny-32"', '"tiny-33"', "unknown space 'tiny-33'; did you mean 'tiny-32'?"),
+    (CONFIG, "resolutions = [", "resolutions = [17, ", "space 'tiny-32' has no resolution 17; it has 16, 20"),
+    (DEVICE, '"pretend"', '"pretended"', "unknown transport 'pretended'; did you mean 'pretend'?"),
+    (DEVICE, '"pretend"', '""', "unknown transport ''; known: local, pretend"),
+    (DEVICE, '"litert"', '"litrt"', "unknown runtime 'litrt'; did you mean 'litert'?"),
+    (RECIPE, '"litert"', '"tflite"', "unknown runtime 'tflite'; did you mean 'litert'?"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nregime = "busy"', "unknown regime 'busy'; known: quiet, typical"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nprecision = "fp16"', "unknown precision 'fp16'; known: fp32, int8"),
+    (RECIPE, 'device = "toy"', 'device = "toy"\nstatistic = "p10"', "unknown statistic 'p10'; did you mean 'p90'?"),
+    (RECIPE, "max_accuracy_drop = 0.2", "max_accuracy_drop = 2.0", "max_accuracy_drop must be a share from 0 to 1, not 2"),
+    (RECIPE, "min_top1_agreement = 0.3", "min_top1_agreement = -0.1", "min_top1_agreement must be a share from 0 to 1, not -0.1"),
+]
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+@pytest.mark.parametrize(("file", "old", "new", "message"), WRONG)
+def test_a_wrong_word_in_a_file_exits_2_before_anything_is_read_or_written(
+    capsys, workspace, pretend, monkeypatch, command, file, old, new, message
+):
+    monkeypatch.setattr("hwnas.pipeline.context.load_dataset", lambda *_, **__: pytest.fail("the data was read"))
+    text = (workspace / file).read_text()
+    assert old in text
+    (workspace / file).write_text(text.replace(old, new))
+    before = snapshot(workspace)
+    code, out, err = hw(capsys, command, *(["toy"] if command == "profile" else []), "-w", workspace)
+    assert (code, out) == (2, "")
+    assert f"{workspace / file}: " in err
+    assert message in err
+    assert len(err.strip().split("\n")) == 1
+    assert {path for path, time in snapshot(workspace).items() if before.get(path) != time} <= {Path("runs/.lock")}
+
+
+@pytest.mark.parametrize(("preset", "resolutions"), [("ofa-w1.0", "[128]"), ("tiny-32", "[16, 20]"), ("tiny-32", "[]")])
+def test_predictors_of_a_space_that_is_no_longer_asked_for_do_not_answer(capsys, copy, preset, resolutions):
+    config = copy / "hwnas.toml"
+    before, _, after = config.read_text().partition("[space]")
+    config.write_text(f'{before}[space]\npreset = "{preset}"\nresolutions = {resolutions}\n[train]{after.partition("[train]")[2]}')
+    code, out, err = hw(capsys, "search", "--device", "toy", "--runtime", "litert", "--budget", "60%", "-w", copy)
+    assert (code, out) == (2, "")
+    assert "the stored predictors are of another space (tiny-32 at 16, 32)" in err
 
 
 def test_a_predictor_of_another_space_is_refused(capsys, copy):
@@ -292,7 +426,7 @@ def test_help_and_version(capsys):
     assert hw(capsys, "--version")[1].startswith("hwnas ")
     code, out, _ = hw(capsys, "--help")
     assert code == 0
-    for command in ("init", "run", "spaces", "devices", "profile", "table", "train", "search", "export", "verify"):
+    for command in ("init", "run", "spaces", "devices", "agent", "profile", "table", "train", "search", "export", "verify"):
         assert command in out
 
 

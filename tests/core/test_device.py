@@ -69,7 +69,9 @@ def test_a_device_needs_a_thread() -> None:
         Device("a", "local", threads=0)
 
 
-@pytest.mark.parametrize("change", [{"warmup": -1}, {"min_repeats": 0}, {"max_seconds": 0.0}, {"cooldown_s": -1.0}, {"max_rel_ci": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"warmup": -1}, {"min_repeats": 0}, {"max_seconds": 0.0}, {"cooldown_s": -1.0}, {"max_rel_ci": 0.0}, {"min_sample_us": -1.0}]
+)
 def test_a_plan_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="a measuring plan needs"):
         MeasurePlan(**change)

@@ -1,5 +1,9 @@
+import ast
+from pathlib import Path
+
 import pytest
 
+import hwnas
 from hwnas.core import errors
 
 CODES = {
@@ -9,6 +13,10 @@ CODES = {
     "DataError": 2,
     "TableError": 2,
     "PredictorError": 2,
+    "CheckpointError": 2,
+    "TrainingDiverged": 2,
+    "TrainingProcessLost": 2,
+    "UnsupportedOpError": 2,
     "DeviceError": 3,
     "Unreachable": 3,
     "AuthFailed": 3,
@@ -17,6 +25,7 @@ CODES = {
     "DeviceLost": 3,
     "ProtocolError": 3,
     "TooNoisy": 3,
+    "DeviceFaster": 3,
     "BudgetMissed": 4,
     "VerificationError": 5,
     "InfeasibleError": 6,
@@ -39,3 +48,23 @@ def test_the_tree_in_the_docstring_is_the_tree(name: str) -> None:
     assert errors.__doc__ is not None
     line = next(line for line in errors.__doc__.splitlines() if name in line.split())
     assert line.split()[line.split().index(name) + 1] == str(CODES[name])
+
+
+def test_no_error_of_the_tree_is_defined_elsewhere() -> None:
+    root = Path(hwnas.__file__).parent
+    bases = {"HwnasError", "Exception", *CODES}
+    elsewhere = [
+        f"{path.relative_to(root)}: {node.name}"
+        for path in root.rglob("*.py")
+        if path != Path(errors.__file__)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and any(getattr(base, "id", getattr(base, "attr", None)) in bases for base in node.bases)
+    ]
+    assert elsewhere == []
+
+
+def test_every_exit_code_is_in_the_help() -> None:
+    from hwnas.cli.main import EPILOG
+
+    for code in {*CODES.values()}:
+        assert f" {code} " in EPILOG

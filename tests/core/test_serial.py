@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict
 
 from hwnas.core.errors import ConfigError, TableError
-from hwnas.core.serial import STRICT, canonical_json, content_id, load_toml, parse, plain, read_json, read_toml, sha256_file, write_atomic
+from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, read_toml, sha256_file, write_atomic
 
 NAMES = st.text(string.ascii_letters, max_size=5)
 JSON = st.recursive(
@@ -125,7 +125,7 @@ def test_the_error_is_of_the_asked_kind_and_a_whole_of_another_shape_is_named() 
 def test_toml_is_read_strictly(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('name = "a"\n[inner]\nrate = 1.5\n')
-    assert load_toml(path, Outer) == Outer("a", Inner(1.5))
+    assert parse(Outer, read_toml(path), where="a.toml") == Outer("a", Inner(1.5))
     path.write_text("name = ")
     with pytest.raises(ConfigError, match=r"a\.toml: not readable as TOML"):
         read_toml(path)

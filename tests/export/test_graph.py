@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UnsupportedOpError, UsageError
 from hwnas.export.graph import (
     INPUT,
     OUTPUT,
@@ -23,7 +23,6 @@ from hwnas.export.graph import (
     Linear,
     Mul,
     Op,
-    UnsupportedOpError,
     consumers,
 )
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hwnas.core.errors import UsageError, VerificationError
-from hwnas.export.graph import OUTPUT, Activation, Affine, Conv, Flatten, GlobalAveragePool, UnsupportedOpError
+from hwnas.core.errors import UnsupportedOpError, UsageError, VerificationError
+from hwnas.export.graph import OUTPUT, Activation, Affine, Conv, Flatten, GlobalAveragePool
 from hwnas.export.lower import lower
 from tests.export.networks import BlockConfig, block, conv_bn, seeded, small_net
 

@@ -136,6 +136,19 @@ def test_a_manifest_of_another_make_is_refused(folder: Path) -> None:
         check_manifest(path)
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "word"),
+    [(None, "precision", "fp33"), ("latency", "runtime", "litret"), ("latency", "statistic", "p77"), ("latency", "regime", "quite")],
+)
+def test_a_manifest_with_words_that_nothing_knows_is_refused(folder: Path, part: str | None, name: str, word: str) -> None:
+    path = folder / "manifest.json"
+    other = manifest(folder)
+    object.__setattr__(other if part is None else getattr(other, part), name, word)
+    write_manifest(other, path)
+    with pytest.raises(VerificationError, match=f"manifest.json: .*unknown {name} '{word}'"):
+        check_manifest(path)
+
+
 def test_what_is_missing_or_not_a_number(folder: Path) -> None:
     with pytest.raises(VerificationError, match="no such file"):
         check_manifest(folder / "manifest.json")

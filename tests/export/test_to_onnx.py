@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from hwnas.core.errors import UnsupportedOpError
 from hwnas.export import EXPORTERS, ExportSpec
-from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Graph, UnsupportedOpError
+from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Graph
 from hwnas.export.lower import lower
 from hwnas.export.to_onnx import onnx_bytes
 from tests.export.networks import BlockConfig, block, small_net

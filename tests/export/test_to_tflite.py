@@ -13,10 +13,10 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import UnsupportedOpError, UsageError
 from hwnas.core.result import Artifact
 from hwnas.export import EXPORTERS, ExportSpec
-from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Conv, Flatten, GlobalAveragePool, Graph, Mul, Op, UnsupportedOpError
+from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Conv, Flatten, GlobalAveragePool, Graph, Mul, Op
 from hwnas.export.lower import lower
 from hwnas.export.tflite_rewrite import for_tflite
 from hwnas.export.to_tflite import tflite_bytes

@@ -128,6 +128,14 @@ def test_files_that_are_not_what_they_say(artifacts: dict[str, Artifact], tmp_pa
         check_artifact(tmp_path / "model.pkl")
 
 
+def test_a_link_is_refused(artifacts: dict[str, Artifact], tmp_path: Path) -> None:
+    """What it leads to may be another file tomorrow."""
+    artifact = artifacts["onnx"]
+    (tmp_path / "model.onnx").symlink_to(artifact.path)
+    with pytest.raises(VerificationError, match=r"model\.onnx: is a link"):
+        check_artifact(tmp_path / "model.onnx", sha256=artifact.sha256)
+
+
 def test_a_tflite_file_without_operators_is_refused(tmp_path: Path) -> None:
     file = TfliteFile("empty")
     index = file.tensor("image", (1, 1))

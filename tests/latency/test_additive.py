@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hwnas.core.device import Measurement
 from hwnas.core.errors import ConfigError, PredictorError, TableError
 from hwnas.latency.additive import AdditiveLatency
-from hwnas.latency.table import LatencyTable
+from hwnas.latency.table import LatencyTable, Network
 from hwnas.space.family import blocks_of, family_of
 from hwnas.space.moves import sample
 from tests.latency.tables import OVERHEAD_MS, make_table, tiny_space
@@ -110,6 +110,17 @@ def test_a_table_without_a_block_is_refused(table: LatencyTable) -> None:
 def test_codes_of_another_space_are_refused_by_fit(fitted: AdditiveLatency) -> None:
     with pytest.raises(ConfigError, match="not of it"):
         fitted.fit(np.zeros((1, 3), dtype=np.int16), np.ones(1))
+
+
+def test_the_largest_is_as_it_was_measured_where_it_was(table: LatencyTable, fitted: AdditiveLatency) -> None:
+    _, largest = family_of(SPACE).extremes(SPACE)
+    network = Network(largest, Measurement((7.0, 8.0, 9.0), rejected=0))
+    known = AdditiveLatency.from_table(replace(table, networks={**table.networks, network.key: network}), SPACE)
+    assert known.largest_ms() == 8.0
+    assert known.predict(largest.codes).mean[0] != 8.0
+    tails = AdditiveLatency.from_table(replace(table, networks={**table.networks, network.key: network}), SPACE, statistic="p90")
+    assert tails.largest_ms() == network.measurement.quantile_ms("p90")
+    assert fitted.measured_largest_ms is None
 
 
 def test_extremes(fitted: AdditiveLatency) -> None:

@@ -21,6 +21,23 @@ def predictor() -> AdditiveLatency:
     return AdditiveLatency.from_table(make_table(SPACE), SPACE)
 
 
+@pytest.mark.parametrize("largest_ms", [0.125, None])
+def test_the_measured_largest_is_kept(predictor: AdditiveLatency, tmp_path: Path, largest_ms: float | None) -> None:
+    own = replace(predictor, measured_largest_ms=largest_ms)
+    save_latency(tmp_path / "latency.json", own)
+    again = load_latency(tmp_path / "latency.json", SPACE)
+    assert again.measured_largest_ms == largest_ms
+    assert again.largest_ms() == own.largest_ms()
+
+
+def test_a_predictor_of_before_the_largest_was_kept_is_refused(predictor: AdditiveLatency, tmp_path: Path) -> None:
+    meta, arrays = predictor.state()
+    del meta["measured_largest_ms"]
+    save_predictor(tmp_path / "latency.json", KIND, meta, arrays)
+    with pytest.raises(PredictorError, match=r"it has no 'measured_largest_ms'\); run 'hwnas profile' to write it anew"):
+        load_latency(tmp_path / "latency.json", SPACE)
+
+
 @pytest.mark.parametrize("fitted", [True, False])
 def test_it_predicts_the_same_when_read_back(predictor: AdditiveLatency, tmp_path: Path, fitted: bool) -> None:
     own = predictor if fitted else replace(predictor, scaling=None)
@@ -69,6 +86,8 @@ def test_another_kind_of_predictor_is_refused(tmp_path: Path) -> None:
     [
         (lambda meta, arrays: meta.pop("statistic"), "not a latency predictor as this version writes it"),
         (lambda meta, arrays: meta.update(overhead_ms="x"), "not a latency predictor as this version writes it"),
+        (lambda meta, arrays: meta.update(measured_largest_ms=0.0), "a time of 0.0 ms"),
+        (lambda meta, arrays: meta.update(measured_largest_ms="x"), "not a latency predictor as this version writes it"),
         (lambda meta, arrays: meta.update(fit=3), "not a latency predictor as this version writes it"),
         (lambda meta, arrays: meta["fit"].update(networks=2), "array 'residuals' has shape"),
         (lambda meta, arrays: arrays.pop("times_ms"), "array 'times_ms' is missing"),

@@ -17,7 +17,7 @@ from hwnas.core.errors import TableError
 from hwnas.core.serial import canonical_json
 from hwnas.latency import tablefile
 from hwnas.latency.table import LatencyTable, Network
-from hwnas.latency.tablefile import find_table, read_table, samples_path, write_table
+from hwnas.latency.tablefile import read_table, samples_path, write_table
 from tests.latency.tables import make_table, tiny_space
 
 T = TypeVar("T")
@@ -176,6 +176,14 @@ def test_version_1_is_still_written(tmp_path: Path) -> None:
     assert path.read_text() == (GOLDEN / path.relative_to(tmp_path)).read_text()
 
 
+def test_a_plan_with_a_later_field_is_kept(tmp_path: Path) -> None:
+    table = replace(golden_table(), plan=MeasurePlan(min_sample_us=0.0))
+    path = write_table(table, tmp_path)
+    assert '"min_sample_us": 0.0' in path.read_text()
+    assert read_table(path) == table
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
+
+
 # ---- bad input
 
 
@@ -325,16 +333,7 @@ def test_no_damaged_byte_goes_unnoticed(stored: Path, data: st.DataObject) -> No
             path.write_bytes(whole)
 
 
-# ---- looking one up
-
-
-def test_a_table_is_found_by_its_context(stored: Path, tmp_path: Path) -> None:
-    assert find_table(tmp_path, device="bench", runtime="onnxruntime", precision="fp32") == read_table(stored)
-
-
-def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="there is no latency table of pi4/litert int8; run 'hwnas profile pi4'"):
-        find_table(tmp_path, device="pi4", runtime="litert", precision="int8")
+# ---- where it lies
 
 
 def test_a_table_under_a_foreign_name_is_refused(stored: Path, tmp_path: Path) -> None:
@@ -343,7 +342,7 @@ def test_a_table_under_a_foreign_name_is_refused(stored: Path, tmp_path: Path) -
     for old, new in ((stored, moved), (samples_path(stored), samples_path(moved))):
         old.rename(new)
     with pytest.raises(TableError, match="device bench, not pi4"):
-        find_table(tmp_path, device="pi4", runtime="onnxruntime", precision="fp32")
+        read_table(moved)
 
 
 def test_a_table_of_another_regime_is_not_taken_for_this_one(stored: Path) -> None:

@@ -22,8 +22,18 @@ LEFT_OUT = ignore_patterns("runs", "toy-litert.toml")
 
 def start(workspace, journal):
     paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "devices" / "agent")])
-    code = "import sys; from hwnas.cli.main import call; sys.exit(call(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "run", "--workspace", str(workspace), "--replay", str(journal), "--json", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.rig.pretend",
+        "run",
+        "--workspace",
+        str(workspace),
+        "--replay",
+        str(journal),
+        "--json",
+        "--quiet",
+    ]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     )

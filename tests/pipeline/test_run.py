@@ -46,6 +46,20 @@ def test_the_document_is_as_promised(finished):
         assert all(math.isfinite(v) for v in row.values() if isinstance(v, float))
 
 
+def test_an_8_bit_file_that_ships_is_named_and_one_that_does_not_is_not_there(finished):
+    root, document = finished
+    for row in document["targets"]:
+        small = row["int8"]
+        beside = list((root / row["artifact"]).parent.glob("*.int8.*"))
+        if small["ships"]:
+            path = root / small["artifact"]
+            assert beside == [path]
+            assert (sha256_file(path), path.stat().st_size) == (small["sha256"], small["size_bytes"])
+        else:
+            assert (small["artifact"], small["sha256"], beside) == (None, None, [])
+    assert any(row["int8"]["ships"] for row in document["targets"])
+
+
 def test_a_larger_budget_never_gives_a_worse_candidate(finished):
     _, document = finished
     for runtime in ("onnxruntime", "litert"):
@@ -106,6 +120,9 @@ class Watching:
     def reused(self, title):
         pass
 
+    def expect(self, text):
+        pass
+
     def note(self, text):
         self.notes.append(text)
 
@@ -124,7 +141,8 @@ def test_the_same_seed_and_journal_give_the_same_files_elsewhere(tmp_path, finis
 
     root, document = finished
     elsewhere = copytree(root, tmp_path / "elsewhere", ignore=ignore_patterns("runs"))
-    (elsewhere / "devices" / "toy.toml").write_text('transport = "no such transport"\nruntimes = ["onnxruntime", "litert"]\n')
+    gone = 'transport = "local"\naddress = "no-such-interpreter"\nruntimes = ["onnxruntime", "litert"]\n'
+    (elsewhere / "devices" / "toy.toml").write_text(gone)
     journal = root / "runs" / document["run"] / "journal.jsonl"
     again = run(Context(Workspace.open(elsewhere), replay=Recording.read(journal))).document()
     assert [row["arch"] for row in again["targets"]] == [row["arch"] for row in document["targets"]]
@@ -220,13 +238,13 @@ def test_a_device_that_never_keeps_its_speed_is_too_noisy(copy, pretend, monkeyp
 
 
 def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, monkeypatch):
-    """The 95 % interval of p99 has an upper end from 368 samples on."""
+    """The 95 % interval of p99 has an upper end from 368 samples on, and they have to be of single calls."""
     wanted = []
     send = pretend.PretendChannel.send
 
     def watch(channel, message):
         if message["type"] == "begin":
-            wanted.append(message["plan"]["least_repeats"])
+            wanted.append((message["plan"]["least_repeats"], message["plan"]["min_sample_us"]))
         send(channel, message)
 
     monkeypatch.setattr(pretend.PretendChannel, "send", watch)
@@ -234,7 +252,7 @@ def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, 
     for path in (copy / "export" / "recipes").glob("*.toml"):
         path.write_text('statistic = "p99"\n' + path.read_text().partition("[int8]")[0])
     run(Context(Workspace.open(copy)))
-    assert set(wanted) == {368}
+    assert set(wanted) == {(368, 0.0)}
 
 
 def test_a_replay_leaves_the_devices_own_tables_alone(copy, finished):

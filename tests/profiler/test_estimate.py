@@ -1,17 +1,9 @@
 import pytest
-from hwnas_agent import measure, subject
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.core.device import MeasurePlan
-from hwnas.profiler import estimate
 from hwnas.profiler.estimate import session_seconds
-
-
-def test_the_agents_figures_are_the_agents():
-    assert (estimate.CHUNK, estimate.COLD_RUNS) == (measure.CHUNK, measure.COLD_RUNS)
-    assert estimate.SAMPLE_MS == subject.SAMPLE_NS / 1e6
-
 
 LONG = MeasurePlan(max_seconds=1e9)
 
@@ -32,3 +24,7 @@ def test_the_plan_bounds_the_session_and_its_rests_count():
 
 def test_a_hundred_and_fifty_small_blocks_take_less_than_half_a_minute_on_a_quiet_device():
     assert 2 < session_seconds([0.1] * 150, MeasurePlan()) < 30
+
+
+def test_single_calls_of_small_models_are_quicker_to_take():
+    assert session_seconds([0.01] * 100, MeasurePlan(min_sample_us=0.0)) < session_seconds([0.01] * 100, MeasurePlan())

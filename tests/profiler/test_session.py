@@ -84,12 +84,13 @@ def test_results_are_handed_on_as_they_come(tmp_path):
 
 
 def test_what_the_agent_is_asked_is_of_the_protocol(tmp_path):
-    _, _, channel = run(tmp_path, READY, result("a"), result("b"), DONE, plan=MeasurePlan(min_repeats=3, affinity=(1,)))
+    _, _, channel = run(tmp_path, READY, result("a"), result("b"), DONE, plan=MeasurePlan(min_repeats=3, affinity=(1,), min_sample_us=0.0))
     assert [m["type"] for m in channel.sent] == ["hello", "begin", "job", "job", "start"]
     for message in channel.sent:
         wire.check(message, wire.TO_AGENT)
     assert channel.sent[1]["quiet_level_us"] == 118.0
     assert channel.sent[1]["plan"]["affinity"] == [1]
+    assert channel.sent[1]["plan"]["min_sample_us"] == 0.0
 
 
 def test_a_later_result_replaces_an_earlier_one(tmp_path):

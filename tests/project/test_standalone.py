@@ -15,6 +15,7 @@ import pytest
 
 from hwnas.core.serial import parse
 from hwnas.data import Dataset, Preprocessing, load_dataset
+from hwnas.export.tflite_file import METADATA_NAME, schema
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 100
@@ -34,12 +35,14 @@ else:
     from ai_edge_litert.interpreter import Interpreter
     interpreter = Interpreter(model_path=sys.argv[3], num_threads=1)
     run = interpreter.get_signature_runner()
-    answer = lambda x: run(image=np.ascontiguousarray(x.transpose(0, 2, 3, 1)))["logits"]
+    answer = lambda x: run(image=x)["logits"]
 mean, std = (np.array(steps[k], dtype=np.float32).reshape(1, -1, 1, 1) for k in ("mean", "std"))
+axes = ["NCHW".index(axis) for axis in steps["layout"]]
 found = []
 for image in images:
     x = ((image[None].astype(np.float32) / steps["scale"]) - mean) / std
-    found.append(labels[int(answer(x.astype(np.float32)).argmax())])
+    x = np.ascontiguousarray(x.transpose(axes), dtype=np.float32)
+    found.append(labels[int(answer(x).argmax())])
 print(json.dumps(found))
 """
 
@@ -66,6 +69,32 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode != 0:
         pytest.skip(f"the runtimes cannot be installed here: {done.stderr.strip()[-200:]}")
     return python
+
+
+def taken(model: Path) -> tuple[list[int], dict[str, str]]:
+    """The shape of a file's input as its runtime sees it, and the properties inside the file."""
+    if model.suffix == ".onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(model, providers=["CPUExecutionProvider"])
+        return session.get_inputs()[0].shape, session.get_modelmeta().custom_metadata_map
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(model_path=str(model))
+    tables = schema().ModelT.InitFromObj(schema().Model.GetRootAs(model.read_bytes()))
+    properties = next(tables.buffers[entry.buffer].data for entry in tables.metadata if entry.name == METADATA_NAME.encode())
+    return interpreter.get_input_details()[0]["shape"].tolist(), json.loads(bytes(properties))
+
+
+def test_every_file_takes_the_layout_that_is_stated(finished: tuple[Path, dict[str, Any]]) -> None:
+    root, document = finished
+    seen = set()
+    for row in document["targets"]:
+        folder = (root / row["artifact"]).parent
+        steps = json.loads((folder / "preprocessing.json").read_text())
+        sides = {"N": 1, "C": len(steps["mean"]), "H": steps["size"], "W": steps["size"]}
+        for model in (p for p in folder.iterdir() if p.suffix in (".onnx", ".tflite")):
+            shape, properties = taken(model)
+            assert shape == [sides[axis] for axis in steps["layout"]]
+            assert json.loads(properties["hwnas.preprocessing"]) == steps
+            seen.add((model.suffix, steps["layout"], ".int8." in model.name))
+    assert seen >= {(".onnx", "NCHW", False), (".tflite", "NHWC", False)}
 
 
 def dataset() -> Dataset:

@@ -37,6 +37,9 @@ class PretendChannel:
     slow_files = 1.0
     """How much slower exported files are than their table says."""
 
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """Runtimes that are not installed."""
+
     levels_us: ClassVar[deque[float]] = deque()
     """How long the probe takes in each of the next sessions; `LEVEL_US` after that. Models are slower in proportion."""
 
@@ -48,6 +51,8 @@ class PretendChannel:
         if message["type"] == "hello":
             runtime = {"version": "0", "reason": None, "max_ir": 10, "max_opset": 21}
             found = {name: dict(runtime) for name in ("onnxruntime", "litert")}
+            for name in self.lacks:
+                found[name] |= {"version": None, "reason": "not installed"}
             self.messages.append(
                 {
                     "type": "hello",

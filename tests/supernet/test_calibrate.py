@@ -96,15 +96,13 @@ def test_accuracy_counts_the_images_that_are_right(data):
         evaluate(Brightest(), images[:0], labels[:0], preprocessing)
 
 
-def test_accuracies_tell_of_each_subnet_as_it_is_done(space, data, supernet):
-    archs = list(family_of(space).extremes(space))
+def test_the_accuracy_of_a_subnet_is_a_share_of_the_images_of_the_part(space, data, supernet):
     subnets = Subnets(supernet, data, recalibration_images=40)
-    seen = []
-    values = subnets.accuracies(archs, done=lambda arch, value: seen.append((arch, value)))
-    assert seen == list(zip(archs, values, strict=True))
-    assert values[0] == subnets.accuracy(archs[0])
-    test = subnets.accuracy(archs[1], part="test")
-    assert test * data.part("test").n == pytest.approx(round(test * data.part("test").n))
+    for arch in family_of(space).extremes(space):
+        for part in ("val", "test"):
+            right = subnets.accuracy(arch, part=part) * data.part(part).n
+            assert right == pytest.approx(round(right))
+            assert subnets.accuracy(arch, part=part) * data.part(part).n == right
 
 
 def test_channels_last_changes_the_layout_and_no_value():

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from hwnas.supernet.checkpoint import CheckpointError, Checkpoints, Position, read_weights, write_weights
+from hwnas.core.errors import CheckpointError
+from hwnas.supernet.checkpoint import Checkpoints, Position, read_weights, write_weights
 
 IDENTITY = {"space": "abc", "seed": 1}
 

@@ -4,6 +4,9 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from hwnas.core.errors import TrainingProcessLost
 from hwnas.space.family import family_of
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.shares import (
     Batch,
     Shares,
-    TrainingProcessLost,
     _Memory,
     _slices,
     _space_from_json,
@@ -27,6 +30,7 @@ from hwnas.supernet.shares import (
 )
 
 SMOOTHING = 0.1
+ROOTS = (Path(__file__).parents[2], Path(__file__).parents[2] / "devices" / "agent")
 
 
 @pytest.fixture
@@ -85,16 +89,14 @@ def test_shares_are_equal_and_cover_the_batch():
             assert max(sizes) - min(sizes) <= 1
 
 
-def test_a_lost_process_is_named_and_leaves_nothing_behind(supernet, batch):
+def test_a_lost_process_is_named(supernet, batch):
     with Shares(supernet, processes=2, label_smoothing=SMOOTHING, floats=floats(batch)) as shares:
         shares.step(batch)
         other = shares.others[0]
-        folder = Path(other.folder.name)
         os.kill(other.process.pid, signal.SIGKILL)
         other.process.wait()
         with pytest.raises(TrainingProcessLost, match="ended with code -9; where memory is short"):
             shares.step(batch)
-    assert not folder.exists()
 
 
 def test_a_process_that_ends_without_an_answer_is_lost(supernet, batch):
@@ -126,15 +128,45 @@ def test_a_process_whose_pipe_closes_ends_by_itself(supernet, batch):
         assert process.returncode == 0
 
 
-def test_the_other_side_in_this_process(supernet, batch, tmp_path):
-    memory = _Memory(tmp_path / "memory", supernet, floats(batch), create=True)
+KILLED = """
+import os, signal
+import hwnas.supernet.mobilenet_v3
+from hwnas.space.family import find_space
+from hwnas.supernet.family import supernet_family
+from hwnas.supernet.shares import Shares
+
+space = find_space("tiny-32")
+with Shares(supernet_family(space).build(space, seed=0), processes=2, label_smoothing=0.1, floats=100) as shares:
+    print(shares.others[0].process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_leaves_neither_process_nor_file(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    other = Path("/proc") / done.stdout.strip()
+    for _ in range(600):
+        # where nobody waits for orphans, one that has ended stays as a zombie
+        if not other.exists() or "\nState:\tZ" in (other / "status").read_text():
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the other process goes on")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_other_side_in_this_process(supernet, batch):
+    with tempfile.TemporaryFile() as file:
+        memory, number = _Memory(file, supernet, floats(batch)), os.dup(file.fileno())
     for place, parameter in zip(memory.parameters, supernet.parameters(), strict=True):
         place[...] = parameter.detach().numpy()
     memory.pixels[:] = np.concatenate([images.reshape(-1) for images in batch.images])
     setup = {
         "space": _space_to_json(supernet.space),
         "module": "hwnas.supernet.mobilenet_v3",
-        "path": str(tmp_path / "memory"),
+        "memory": number,
         "floats": floats(batch),
         "label_smoothing": SMOOTHING,
     }

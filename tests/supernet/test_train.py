@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from hwnas.core.errors import ConfigError, DataError
+from hwnas.core.errors import CheckpointError, ConfigError, DataError, TrainingDiverged
 from hwnas.core.serial import parse
 from hwnas.data.batches import batches
 from hwnas.space.family import family_of
-from hwnas.supernet.checkpoint import CheckpointError, Checkpoints, Position
+from hwnas.supernet.checkpoint import Checkpoints, Position
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.recipe import TrainConfig
 from hwnas.supernet.tensors import threads
-from hwnas.supernet.train import Progress, TrainingDiverged, alone, learning_rate, sandwich, train
+from hwnas.supernet.train import Progress, alone, learning_rate, sandwich, train
 
 CONFIG = TrainConfig(epochs=2, batch=32, warmup_epochs=0.5, threads=1)
 STEPS = 3

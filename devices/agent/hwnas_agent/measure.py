@@ -6,8 +6,9 @@ sample, a probe. That first attempt is a sample of the *typical* regime whatever
 both probes lie in the quiet band (`hwnas_agent.band`) and the process did not wait for its core; otherwise the visit waits, for a few
 times the model's own time, for two quiet probes in a row and tries once more.
 
-Results leave as soon as their chunk is done. Where the device later turns out to be faster than it had ever been until then, the band
-moves, and models that lose their samples by it are measured again.
+A result leaves at the end of the round in which its model got its last sample, so a kill loses none. A model that is short of samples
+when the time of its chunk is over joins a later chunk and keeps what it has. Where the device turns out to be faster than it had ever been
+until then, the band moves, and models that lose their samples by it are measured again.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Session:
         self._deadline_ns = self._begin_ns + int(settings.max_seconds * 1e9)
         self._band = QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
+        self._short: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
         self._failed = 0
         self._visits = 0
@@ -121,27 +123,23 @@ class Session:
 
     def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
         """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
-        short: dict[str, int] = {}
         chunk = 0
         while jobs and not self._late():
             taken, jobs = jobs[:CHUNK], jobs[CHUNK:]
             # no chunk may take the time of those after it: where quiet is rare, all models get some samples
             left_ns = (self._deadline_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
-            for subject in self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns):
-                short[subject.job.id] = len(subject.accepted(self._band))
-                jobs.append(subject.job)
+            jobs += self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns)
             jobs += self._outdated()
             chunk += 1
             if jobs and self._settings.cooldown_s > 0:
                 self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
-        return [short.get(job.id, 0) for job in jobs]
+        return [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in jobs]
 
-    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Subject]:
-        """Sample a chunk; the models that got too few samples by then."""
-        subjects = self._load(jobs)
+    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
+        """Sample a chunk; the models that have too few samples by then, in this chunk and those before."""
+        open_ones = self._load(jobs)
         self._probed_ns = self._clock()
         reference.candidates.clear()
-        open_ones = subjects
         while open_ones and self._clock() < until_ns:
             order = list(open_ones)
             if len(reference.accepted(self._band)) < REFERENCE_SAMPLES:
@@ -151,25 +149,32 @@ class Session:
                 if self._late():
                     break
                 self._visit(subject)
-            self._housekeeping(subjects)
-            open_ones = [s for s in subjects if not self._enough(s)]
+            self._housekeeping(open_ones)
+            for subject in filter(self._enough, open_ones):
+                self._finish(chunk, subject)
+            open_ones = [s for s in open_ones if s.job.id not in self._finished]
         times = sorted(s.run_ns for s in reference.accepted(self._band))
         if times:
             self._reference_us.append(times[len(times) // 4] / 1e3)
-        unfinished = [s for s in open_ones if len(s.accepted(self._band)) < self._settings.least_repeats]
-        for subject in subjects:
-            if subject not in unfinished:
+        for subject in open_ones:
+            if len(subject.accepted(self._band)) >= self._settings.least_repeats:
                 self._finish(chunk, subject)
-        return unfinished
+            else:
+                subject.unload()
+                self._short[subject.job.id] = subject
+        return [s.job for s in open_ones if s.job.id in self._short]
 
     def _load(self, jobs: Sequence[Job]) -> list[Subject]:
         subjects = []
         for job in jobs:
+            earlier = self._short.pop(job.id, None)
             try:
-                subjects.append(load(self._runtime, job, self._settings, self._clock))
+                loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:
                 self._failed += 1
                 self._emit({"type": "failed", "id": job.id, "reason": str(problem)})
+            else:
+                subjects.append(loaded if earlier is None else earlier.resume(loaded))
         return subjects
 
     def _visit(self, subject: Subject) -> None:
@@ -271,14 +276,15 @@ class Session:
                 again.append(subject.job)
         return again
 
-    def _housekeeping(self, subjects: Sequence[Subject]) -> None:
+    def _housekeeping(self, open_ones: Sequence[Subject]) -> None:
         now = self._clock()
         if now - self._settled_ns >= SETTLE_NS:
             self._settled_ns = now
             self._band.settle()
         if now - self._progress_ns >= PROGRESS_NS:
             self._progress_ns = now
-            accepted = sum(min(len(s.accepted(self._band)), self._settings.min_repeats) for s in subjects)
+            unfinished = [*open_ones, *self._short.values()]
+            accepted = sum(min(len(s.accepted(self._band)), self._settings.min_repeats) for s in unfinished)
             accepted += len(self._finished) * self._settings.min_repeats
             self._emit(
                 {

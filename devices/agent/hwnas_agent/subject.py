@@ -1,7 +1,8 @@
 """A model on the device: loaded, run for the first time, and then sampled.
 
-A sample is the mean of k runs back to back, k fixed per model so that a sample lasts about as long as the probe (150 us): below that, the
-timer and the interpreter are a visible part of it. Models that last longer have k = 1.
+A sample is the mean of k runs back to back, k fixed per model so that a sample lasts about ``min_sample_us`` of the plan. About as long as
+the probe (150 us) is right for means and medians: below that, the timer and the interpreter are a visible part of it. Models that last
+longer have k = 1, and so have all where the host asks for 0: what varies from call to call is lost in a mean, so tails need single calls.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from hwnas_agent.band import QuietBand
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
 from hwnas_agent.wire import printable
 
-SAMPLE_NS = 150_000
 MAX_RUNS = 1000
-TYPICAL_KEPT = 256
+TYPICAL_KEPT = 1024
 
 Clock = Callable[[], int]
 
@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     min_repeats: int
     least_repeats: int
     min_total_ms: float
+    min_sample_us: float
     max_seconds: float
     cooldown_s: float
     seed: int
@@ -51,7 +52,7 @@ class Sample(NamedTuple):
 
 
 class Typical:
-    """At most `TYPICAL_KEPT` first attempts, evenly spread over the session however many there are."""
+    """First attempts, evenly spread over the session: all while they are fewer than `TYPICAL_KEPT`, at least half as many beyond."""
 
     def __init__(self) -> None:
         self.runs_ns: list[float] = []
@@ -69,15 +70,15 @@ class Typical:
 
 
 class Subject:
-    """A loaded model with its samples so far."""
+    """A loaded model with its samples so far; each lasts ``sample_ns`` or more if `MAX_RUNS` are enough for that."""
 
-    def __init__(self, job: Job, run: Run, load_ns: int, first_ns: int, run_ns: int) -> None:
+    def __init__(self, job: Job, run: Run, load_ns: int, first_ns: int, run_ns: int, sample_ns: int) -> None:
         self.job = job
         self.run = run
         self.load_ns = load_ns
         self.first_ns = first_ns
         self.run_ns = run_ns
-        self.runs = max(1, min(MAX_RUNS, -(-SAMPLE_NS // max(run_ns, 1))))
+        self.runs = max(1, min(MAX_RUNS, -(-sample_ns // max(run_ns, 1))))
         self.typical = Typical()
         self.candidates: list[Sample] = []
         self.attempts = 0
@@ -89,6 +90,12 @@ class Subject:
     def unload(self) -> None:
         """Let the runtime free the model; the samples stay."""
         self.run = _unloaded
+
+    def resume(self, loaded: Subject) -> Subject:
+        """Go on with the model loaded again. Load and first run stay those of the first time: later ones find warm caches."""
+        self.run = loaded.run
+        self.run_ns = min(self.run_ns, loaded.run_ns)
+        return self
 
 
 def _unloaded() -> None:
@@ -113,4 +120,4 @@ def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.per
     except Exception as problem:  # noqa: BLE001 - runtimes raise classes of their own, which the agent cannot name
         words = str(problem).replace(job.path, "the file")
         raise ModelUnusable(printable(f"{type(problem).__name__}: {words}", 600)) from None
-    return Subject(job, run, loaded - start, first - loaded, own)
+    return Subject(job, run, loaded - start, first - loaded, own, int(1e3 * settings.min_sample_us))

@@ -44,6 +44,10 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
+def _upto_number(limit: float) -> Check:
+    return lambda value: _number(value) and value <= limit
+
+
 def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
@@ -95,6 +99,7 @@ _PLAN = _record(
     min_repeats=_upto(MAX_SAMPLES),
     least_repeats=_upto(MAX_SAMPLES),
     min_total_ms=_number,
+    min_sample_us=_upto_number(1e6),
     max_seconds=_number,
     cooldown_s=_number,
     affinity=_CORES,

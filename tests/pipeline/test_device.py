@@ -1,0 +1,98 @@
+"""Timing on a device as the user sees it: what is said before, and how the bar moves."""
+
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from hwnas.core.device import MeasurePlan
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.device import Rig
+from hwnas.pipeline.forecast import forecast
+from hwnas.pipeline.goals import Target
+from hwnas.pipeline.timings import TimedModel
+from hwnas.space.family import blockwise, find_space
+from hwnas.workspace import Workspace
+
+
+class Watched:
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.steps, self.notes = [], []
+
+    @contextmanager
+    def stage(self, title, total):
+        yield lambda done, text: self.steps.append((done, text))
+
+    def reused(self, title):
+        pass
+
+    def expect(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def rig(tmp_path):
+    for name in ("probe", "reference"):
+        (tmp_path / name).write_bytes(b"x")
+    return Rig(Target("toy", "litert", "fp32", 1), tmp_path / "probe", tmp_path / "reference", MeasurePlan(min_repeats=10))
+
+
+def models(folder, keys):
+    out = [TimedModel(key, folder / f"{number}.tflite") for number, key in enumerate(keys)]
+    for model in out:
+        model.path.write_bytes(bytes(4000))
+    return out
+
+
+def progress(accepted, *, quiet_share=0.5):
+    return {"type": "progress", "finished": 0, "accepted": accepted, "wanted": 40, "quiet_share": quiet_share}
+
+
+def test_the_bar_moves_with_samples_and_never_back(workspace, pretend, rig, tmp_path, monkeypatch):
+    class Talkative(pretend.PretendChannel):
+        def send(self, message):
+            super().send(message)
+            if message["type"] == "start":
+                ready, a, b, c, d, done = self.messages
+                self.messages.clear()
+                # b is measured a second time
+                self.messages.extend([ready, progress(0, quiet_share=None), progress(5), a, progress(25), b, b, progress(15), c, d, done])
+
+    monkeypatch.setattr(pretend.PretendLauncher, "launch", lambda self: Talkative())
+    reporter, kept = Watched(), []
+    rig.measure(Context(Workspace.open(workspace), reporter), "profile")(models(tmp_path, "abcd"), lambda key, _: kept.append(key))
+    assert kept == ["a", "b", "b", "c", "d"]
+    assert [done for done, _ in reporter.steps] == [0, 0.5, 1, 2.5, 2.5, 2.5, 2.5, 3, 4]
+    assert reporter.steps[0][1] == ""
+    assert reporter.steps[-1][1] == "quiet 50% of the time"
+
+
+def test_what_will_be_measured_is_said_before_it_begins(workspace, pretend, rig, tmp_path):
+    reporter = Watched()
+    ctx = Context(Workspace.open(workspace), reporter)
+    keys = [block.key for block in blockwise(ctx.space).vocabulary(ctx.space)]
+    seen = []
+    rig.measure(ctx, "profile")(models(tmp_path, ["overhead", "net:1", *keys]), lambda key, _: seen.append(list(reporter.notes)))
+    (note,) = reporter.notes
+    assert seen[0] == [note]
+    assert note.startswith(f"profile: {len(keys)} blocks and 1 network to measure: about ")
+    assert note.endswith(" s where the device is quiet, at most 5 min")
+
+
+def test_more_and_larger_models_take_longer_and_exported_files_are_no_profile(tmp_path):
+    space, plan = find_space("tiny-32"), MeasurePlan(max_seconds=1e6)
+    keys = [block.key for block in blockwise(space).vocabulary(space)]
+
+    def seconds(models):
+        words = forecast(space, models, plan).split(" about ")[1].split()
+        return float(words[0]) * {"s": 1, "min": 60}[words[1]]
+
+    few, many = models(tmp_path, keys[:10]), models(tmp_path, keys)
+    quick = seconds(few)
+    assert quick < seconds(many)
+    for model in few:
+        os.truncate(model.path, 1 << 30)
+    assert seconds(few) > 10 * quick
+    assert forecast(space, [*few, *models(tmp_path, ["file:ab"])], plan) is None

@@ -67,7 +67,7 @@ class Link:
             with self._watch.armed(patience_s) as touch:
                 yield touch
         except (library.SSHException, library.SFTPError, EOFError, OSError) as problem:
-            about = f"{self.hop.label}: {doing}: "
+            about = f"{self.hop.label}: {printable(doing)}: "  # a path of the device may be in it
             if self._watch.barked or isinstance(problem, TimeoutError):
                 raise DeviceLost(f"{about}the device answered nothing for {patience_s:g} s") from None
             if not self.alive or isinstance(problem, (library.SSHException, library.SFTPError, EOFError, ConnectionError)):

@@ -119,6 +119,7 @@ def test_an_agent_that_is_killed_is_a_lost_device(board, tmp_path):
     assert board.is_clean()
 
 
+@pytest.mark.slow
 def test_an_sshd_that_is_killed_is_a_lost_device_and_the_next_agent_cleans_up(board, tmp_path):
     with pytest.raises(DeviceLost, match=r"the connection broke off; \d+ of 60 models"):
         session(board, tmp_path, lambda: board.signal(signal.SIGKILL))
@@ -128,6 +129,7 @@ def test_an_sshd_that_is_killed_is_a_lost_device_and_the_next_agent_cleans_up(bo
     assert board.is_clean()
 
 
+@pytest.mark.slow
 def test_an_sshd_that_stands_still_is_given_up(board, tmp_path, monkeypatch):
     def stop():
         monkeypatch.setattr(wire, "SILENCE_S", 1.0)

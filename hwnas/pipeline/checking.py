@@ -50,4 +50,6 @@ def _remedy(device: Device, problem: DeviceError) -> str:
         (AgentTimeout, "look whether the device is overloaded or out of memory, then check again"),
         (DeviceLost, "look at the connection and at what the agent said last, then check again"),
     )
-    return next((words for kind, words in remedies if isinstance(problem, kind)), "do what it asks for, then check again")
+    return next(
+        (words for kind, words in remedies if isinstance(problem, kind)), "make the device reachable as its message says, then check again"
+    )

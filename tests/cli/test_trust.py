@@ -126,7 +126,7 @@ def test_check_says_what_to_fix(capsys, ws, board, tmp_path):
 
     assert fix(address=f"127.0.0.1:{free_port()}").startswith("switch the device on and connect it")
     assert "log in without a password" in fix(key=make_key(tmp_path / "other"))
-    assert fix(python="no-such-python").startswith("do what it asks for")
+    assert fix(python="no-such-python").startswith("make the device reachable as its message says")
     assert "look at the connection" in fix(python=board.python("exit 1"))
     assert "login shell" in fix(python=board.python("seq 1 100"))
 

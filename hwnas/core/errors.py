@@ -14,6 +14,9 @@
     │   ├── TrainingProcessLost     2   a process of the training ended: memory is too short for its threads and batch
     │   └── UnsupportedOpError      2   a network with an operation that cannot be exported
     ├── DeviceError                 3   the device cannot be used or measured
+    │   ├── Unreachable             3   no connection: name, network, port, or nobody answers
+    │   ├── AuthFailed              3   the device does not let this user or key in
+    │   ├── HostKeyMismatch         3   the device's host key is not the one that is pinned, or none is
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
@@ -87,6 +90,18 @@ class DeviceError(HwnasError):
     """The device cannot be used or measured."""
 
     exit_code = 3
+
+
+class Unreachable(DeviceError):
+    """No connection to the device: its name, the network, the port, or nobody answers there."""
+
+
+class AuthFailed(DeviceError):
+    """The device does not let this user or key in."""
+
+
+class HostKeyMismatch(DeviceError):
+    """The device's host key is not the one that is pinned for it, or none is pinned."""
 
 
 class AgentTimeout(DeviceError):

@@ -172,7 +172,8 @@ def _stage(ctx: Context, target: Target) -> Stage:
     replayed = ctx.replay.id if ctx.replay else None
     # a session that ran out of time goes on where it was when it is given more
     plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
-    inputs = [plain(device), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
+    # how a device is reached decides nothing that is measured on it
+    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
 
 

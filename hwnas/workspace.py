@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-import hwnas.profiler.local  # noqa: F401  (registers its transport)
+import hwnas.profiler.browser
+import hwnas.profiler.local  # noqa: F401  (both register their transports)
 from hwnas.core.device import Device, Fact
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest

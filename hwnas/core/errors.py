@@ -14,6 +14,8 @@
     │   ├── TrainingProcessLost     2   a process of the training ended: memory is too short for its threads and batch
     │   └── UnsupportedOpError      2   a network with an operation that cannot be exported
     ├── DeviceError                 3   the device cannot be used or measured
+    │   ├── Unreachable             3   no connection: name, network, port, or nobody answers
+    │   ├── PageRefused             3   a request to the page's server that is turned away: the page is told, no command ends
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
@@ -87,6 +89,18 @@ class DeviceError(HwnasError):
     """The device cannot be used or measured."""
 
     exit_code = 3
+
+
+class Unreachable(DeviceError):
+    """No connection to the device: its name, the network, the port, or nobody answers there."""
+
+
+class PageRefused(DeviceError):
+    """A request to the server of a page agent that is turned away with ``status`` of HTTP; 409 means: come back with your key."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class AgentTimeout(DeviceError):

@@ -18,6 +18,8 @@ CODES = {
     "TrainingProcessLost": 2,
     "UnsupportedOpError": 2,
     "DeviceError": 3,
+    "Unreachable": 3,
+    "PageRefused": 3,
     "AgentTimeout": 3,
     "DeviceLost": 3,
     "ProtocolError": 3,

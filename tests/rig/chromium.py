@@ -1,0 +1,49 @@
+"""Debian's chromium, driven by Playwright, as the browser of a device; and why it cannot be where it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hwnas.core.errors import ConfigError
+from hwnas.profiler.webruntime import web_files
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def missing() -> str:
+    """What an end-to-end test lacks here; empty where nothing is missing."""
+    if shutil.which("chromium") is None:
+        return "no chromium here (tests/rig/setup_browser.sh installs it)"
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed (make setup)"
+    try:
+        web_files()
+    except ConfigError as problem:
+        return str(problem)
+    return ""
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A running chromium; a context of it is a fresh profile."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        try:
+            yield chromium
+        finally:
+            chromium.close()

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import ConfigError, DeviceError
 from hwnas.core.serial import canonical_json, read_json, sha256_file, write_atomic
 
 PACKAGE = "onnxruntime-web"
@@ -38,20 +38,20 @@ def cache_folder() -> Path:
 
 
 def web_files(folder: Path | None = None) -> Mapping[str, Path]:
-    """The files by name; where they were not fetched, or were changed since, a `ConfigError` that says what to run."""
+    """The files by name; where they were not fetched, or were changed since, a `DeviceError` that says what to run."""
     folder = cache_folder() if folder is None else folder
     listing = folder / LISTING
     if not listing.is_file():
-        raise ConfigError(f"{PACKAGE} {VERSION} is not here yet; run 'hwnas agent fetch-web' to fetch it from npm")
-    said = read_json(listing)
+        raise DeviceError(f"{PACKAGE} {VERSION} is not here yet; run 'hwnas agent fetch-web' to fetch it from npm")
+    said = read_json(listing, error=DeviceError)
     if not isinstance(said, dict):
-        raise ConfigError(f"{listing}: not as it was written; run 'hwnas agent fetch-web' again")
+        raise DeviceError(f"{listing}: not as it was written; run 'hwnas agent fetch-web' again")
     files = {name: folder / name for name in (*FILES, *WEBGPU_FILES) if name in said}
     for name, path in files.items():
         if not path.is_file() or sha256_file(path) != said[name]:
-            raise ConfigError(f"{path}: not as it was fetched; run 'hwnas agent fetch-web' again")
+            raise DeviceError(f"{path}: not as it was fetched; run 'hwnas agent fetch-web' again")
     if not set(FILES) <= set(files):
-        raise ConfigError(f"{listing}: incomplete; run 'hwnas agent fetch-web' again")
+        raise DeviceError(f"{listing}: incomplete; run 'hwnas agent fetch-web' again")
     return files
 
 

@@ -26,6 +26,7 @@ from hwnas.profiler.webdesk import Desk
 MAX_BODY_BYTES = 1024 * 1024
 TIMEOUT_S = 60.0
 """A connection on which nothing comes for this time is closed."""
+MAX_CONNECTIONS = 64
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -83,6 +84,7 @@ class _Listener(ThreadingHTTPServer):
 
     def __init__(self, desk: Desk, address: WebAddress, pages: Mapping[str, bytes], runtime: Mapping[str, Path]) -> None:
         self.desk, self.pages, self.runtime = desk, pages, runtime
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._context = address.context()
         try:
             super().__init__((address.host, address.port), _Handler)
@@ -105,6 +107,14 @@ class _Listener(ThreadingHTTPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread, so that one that never finishes its handshake holds up nobody."""
         request.settimeout(TIMEOUT_S)
+        if not self._places.acquire(blocking=False):
+            return
+        try:
+            self._serve(request, client_address)
+        finally:
+            self._places.release()
+
+    def _serve(self, request: Any, client_address: Any) -> None:
         if self._context is None:
             super().finish_request(request, client_address)
             return

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from hwnas.cli.main import call
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import ConfigError, DeviceError
 from hwnas.profiler import webruntime
 from hwnas.profiler.webruntime import FILES, WEBGPU_FILES, cache_folder, fetch_web, web_files
 
@@ -46,7 +46,7 @@ def npm(tmp_path, archive, monkeypatch):
 
 def test_the_files_are_fetched_once_at_the_pinned_version(npm, tmp_path):
     folder = tmp_path / "cache"
-    with pytest.raises(ConfigError, match="is not here yet; run 'hwnas agent fetch-web'"):
+    with pytest.raises(DeviceError, match="is not here yet; run 'hwnas agent fetch-web'"):
         web_files(folder)
     files = fetch_web(folder)
     assert set(files) == set(FILES)
@@ -70,13 +70,13 @@ def test_another_archive_than_the_pinned_one_is_not_kept(npm, tmp_path, monkeypa
 def test_files_that_were_changed_since_are_not_served(npm, tmp_path):
     fetch_web(tmp_path / "cache")
     (tmp_path / "cache" / FILES[0]).write_text("changed")
-    with pytest.raises(ConfigError, match="not as it was fetched; run 'hwnas agent fetch-web' again"):
+    with pytest.raises(DeviceError, match="not as it was fetched; run 'hwnas agent fetch-web' again"):
         web_files(tmp_path / "cache")
     (tmp_path / "cache" / "files.json").write_text("[]")
-    with pytest.raises(ConfigError, match="not as it was written"):
+    with pytest.raises(DeviceError, match="not as it was written"):
         web_files(tmp_path / "cache")
     (tmp_path / "cache" / "files.json").write_text("{}")
-    with pytest.raises(ConfigError, match="incomplete"):
+    with pytest.raises(DeviceError, match="incomplete"):
         web_files(tmp_path / "cache")
 
 

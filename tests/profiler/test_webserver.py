@@ -1,11 +1,17 @@
 """Who the page's server lets in, what it gives away, and what it turns away."""
 
+import http.client
+import json
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 
 import pytest
 
 from hwnas.core.errors import ConfigError
+from hwnas.profiler import webserver
 from hwnas.profiler.webaddress import parse_address
 from hwnas.profiler.webdesk import Desk
 from hwnas.profiler.webserver import MAX_BODY_BYTES, WebServer
@@ -197,3 +203,39 @@ def test_a_connection_that_breaks_off_holds_up_nobody(server, page):
         idle.sendall(b"POST /send HTTP/1.1\r\n")
         page.request("GET", "/")
     page.request("GET", "/")
+
+
+def test_connections_are_limited(monkeypatch):
+    monkeypatch.setattr(webserver, "MAX_CONNECTIONS", 1)
+    server = WebServer(Desk("phone"), parse_address("http://127.0.0.1:0", where="here"), {})
+    host, _, port = server.origin.partition("://")[2].partition(":")
+    try:
+        with socket.create_connection((host, int(port))) as first:
+            first.sendall(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            assert first.recv(12) == b"HTTP/1.1 200"
+            with socket.create_connection((host, int(port)), timeout=10) as second:
+                assert second.recv(1) == b""
+    finally:
+        server.close()
+
+
+def test_https_serves_with_the_certificate_of_the_user(tmp_path):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate with")
+    cert, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    names = ["-subj", "/CN=phone", "-addext", "subjectAltName=IP:127.0.0.1"]
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(make, check=True, capture_output=True, timeout=60)
+    desk = Desk("phone")
+    server = WebServer(desk, parse_address(f"https://127.0.0.1:0?cert={cert}&key={key}", where="here"), {})
+    try:
+        address, context = server.origin.removeprefix("https://"), ssl.create_default_context(cafile=str(cert))
+        with socket.create_connection(tuple(address.split(":"))):  # never begins to speak: holds up nobody
+            connection = http.client.HTTPSConnection(address, timeout=10, context=context)
+            headers = {"Origin": server.origin, "Authorization": f"Bearer {desk.offer(valid_s=60)}"}
+            connection.request("POST", "/claim", headers=headers)
+            assert json.loads(connection.getresponse().read())["life"] == 1
+            connection.close()
+    finally:
+        server.close()

@@ -90,7 +90,7 @@ def test_system_set_up_without_apt_says_so_and_ends_well(tmp_path: Path) -> None
     assert "skipped: no apt-get" in done.stdout
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup_browser.sh"])
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import DeviceError
 from hwnas.profiler.webruntime import web_files
 
 FLAGS = (
@@ -31,7 +31,7 @@ def missing() -> str:
         return "playwright is not installed (make setup)"
     try:
         web_files()
-    except ConfigError as problem:
+    except DeviceError as problem:
         return str(problem)
     return ""
 

@@ -25,10 +25,10 @@ Images = NDArray[np.float32]
 Layout = Literal["NCHW", "NHWC"]
 PRECISIONS = ("fp32", "int8")
 
-RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType(
-    {"onnxruntime": "onnx", "litert": "tflite", "onnxruntime-web": "onnx", "onnxruntime-web-webgpu": "onnx"}
-)
-"""The file format that each runtime reads. What runs in a browser is a runtime of its own, with times of its own."""
+PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
+"""What runs in a browser: runtimes of their own, with times of their own."""
+RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"} | dict.fromkeys(PAGE_RUNTIMES, "onnx"))
+"""The file format that each runtime reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

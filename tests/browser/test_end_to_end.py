@@ -17,8 +17,9 @@ from hwnas.profiler import webdesk
 from hwnas.profiler.browser import BrowserLauncher, close_servers
 from hwnas.profiler.session import Job, SessionSummary, run_session
 from hwnas.profiler.webaddress import parse_address
+from hwnas.profiler.webruntime import WEBGPU_FILES
 from tests.agent.models import onnx_convolution, onnx_identity
-from tests.rig.chromium import browser, missing
+from tests.rig.chromium import browser, missing, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -168,3 +169,27 @@ def test_a_link_that_was_used_opens_no_second_page(host: Host, tab: Any) -> None
     other.goto(link)
     wait(other, lambda: "used already" in other.inner_text("#state"))
     other.close()
+
+
+@pytest.mark.skipif(set(WEBGPU_FILES) - set(served()), reason="no WebGPU runtime here; run 'hwnas agent fetch-web --webgpu'")
+def test_webgpu_refuses_what_it_cannot_run_instead_of_falling_back(host: Host, tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper
+
+    shape = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
+    graph = helper.make_graph(
+        [helper.make_node("Det", ["m"], ["d"]), helper.make_node("Add", ["x", "d"], ["y"])], "g", shape[:1], shape[1:]
+    )
+    graph.node.insert(0, helper.make_node("Reshape", ["x", "two"], ["m"]))
+    graph.initializer.append(helper.make_tensor("two", onnx.TensorProto.INT64, [2], [2, 2]))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "det.onnx")
+    running = host.run([Job("det", tmp_path / "det.onnx")], runtime="onnxruntime-web-webgpu")
+    with browser(software_gpu=True) as chromium:
+        tab = chromium.new_page()
+        tab.goto(host.links.get(timeout=30))
+        wait(tab, running.done)
+        shown = tab.inner_text("#runtime")
+    with pytest.raises(DeviceError, match=r"1 of 1 models do not run on the device, first det: .*fallback"):
+        running.result()
+    assert "webgpu" in shown

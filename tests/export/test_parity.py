@@ -124,7 +124,7 @@ def test_timing_only_writes_what_is_not_recalibrated(name: str, tmp_path: Path) 
 
 
 def test_probes_run_alike_in_every_format(tmp_path: Path) -> None:
-    for graph in (probe_graph(seed=3), overhead_graph()):
+    for graph in (probe_graph(seed=3), probe_graph(pairs=2), overhead_graph()):
         taken = images(graph.input_shape[1:], 2)
         answers = []
         for name in FORMATS:

@@ -23,6 +23,17 @@ FLAGS = (
 )
 
 
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader")
+
+
+def served() -> tuple[str, ...]:
+    """The files of the page's runtime that are here."""
+    try:
+        return tuple(web_files())
+    except DeviceError:
+        return ()
+
+
 def missing() -> str:
     """What an end-to-end test lacks here; empty where nothing is missing."""
     if shutil.which("chromium") is None:
@@ -37,12 +48,13 @@ def missing() -> str:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """A running chromium; a context of it is a fresh profile."""
+def browser(*, software_gpu: bool = False) -> Iterator[Any]:
+    """A running chromium, perhaps with WebGPU in software; a context of it is a fresh profile."""
     from playwright.sync_api import sync_playwright
 
+    flags = [*(flag for flag in FLAGS if flag != "--disable-gpu"), *SOFTWARE_GPU] if software_gpu else list(FLAGS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         try:
             yield chromium
         finally:

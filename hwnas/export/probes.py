@@ -15,7 +15,7 @@ PROBE_CHANNELS = 64
 PROBE_SIDE = 8
 PROBE_PAIRS = 16
 PAGE_PAIRS = 4
-"""For a runtime in a browser, where the same work takes ten times as long: a long probe is disturbed too often."""
+"""For a runtime in a browser, where the same work takes several times as long: a long probe is disturbed too often."""
 
 
 def probe_graph(*, seed: int = 0, pairs: int = PROBE_PAIRS) -> Graph:

@@ -19,7 +19,7 @@ from hwnas.profiler.session import Job, SessionSummary, run_session
 from hwnas.profiler.webaddress import parse_address
 from hwnas.profiler.webruntime import WEBGPU_FILES
 from tests.agent.models import onnx_convolution, onnx_identity
-from tests.rig.chromium import browser, missing, served
+from tests.rig.chromium import browsers, missing, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -29,9 +29,14 @@ PLAN = MeasurePlan(warmup=1, min_repeats=4, least_repeats=1, min_total_ms=0.0, m
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
+def launch() -> Iterator[Any]:
+    with browsers() as launch:
+        yield launch
+
+
+@pytest.fixture(scope="module")
+def chromium(launch: Any) -> Any:
+    return launch()
 
 
 @pytest.fixture
@@ -171,8 +176,17 @@ def test_a_link_that_was_used_opens_no_second_page(host: Host, tab: Any) -> None
     other.close()
 
 
+def test_a_new_link_in_the_tab_of_an_old_one_is_followed(host: Host, tab: Any) -> None:
+    for _ in range(2):
+        running = host.run(host.jobs(1))
+        tab.goto(host.links.get(timeout=30))
+        wait(tab, running.done)
+        assert running.result().measured == ("m0",)
+        close_servers()
+
+
 @pytest.mark.skipif(set(WEBGPU_FILES) - set(served()), reason="no WebGPU runtime here; run 'hwnas agent fetch-web --webgpu'")
-def test_webgpu_refuses_what_it_cannot_run_instead_of_falling_back(host: Host, tmp_path: Path) -> None:
+def test_webgpu_refuses_what_it_cannot_run_instead_of_falling_back(host: Host, launch: Any, tmp_path: Path) -> None:
     import onnx
     from onnx import helper
 
@@ -185,11 +199,10 @@ def test_webgpu_refuses_what_it_cannot_run_instead_of_falling_back(host: Host, t
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "det.onnx")
     running = host.run([Job("det", tmp_path / "det.onnx")], runtime="onnxruntime-web-webgpu")
-    with browser(software_gpu=True) as chromium:
-        tab = chromium.new_page()
-        tab.goto(host.links.get(timeout=30))
-        wait(tab, running.done)
-        shown = tab.inner_text("#runtime")
+    tab = launch(software_gpu=True).new_page()
+    tab.goto(host.links.get(timeout=30))
+    wait(tab, running.done)
+    shown = tab.inner_text("#runtime")
     with pytest.raises(DeviceError, match=r"1 of 1 models do not run on the device, first det: .*fallback"):
         running.result()
     assert "webgpu" in shown

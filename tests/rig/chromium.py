@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from hwnas.core.errors import DeviceError
@@ -48,14 +48,16 @@ def missing() -> str:
 
 
 @contextmanager
-def browser(*, software_gpu: bool = False) -> Iterator[Any]:
-    """A running chromium, perhaps with WebGPU in software; a context of it is a fresh profile."""
+def browsers() -> Iterator[Callable[..., Any]]:
+    """``launch(software_gpu=False)`` gives a running chromium, perhaps with WebGPU in software; all of them end with the context."""
     from playwright.sync_api import sync_playwright
 
-    flags = [*(flag for flag in FLAGS if flag != "--disable-gpu"), *SOFTWARE_GPU] if software_gpu else list(FLAGS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        try:
-            yield chromium
-        finally:
-            chromium.close()
+    with sync_playwright() as playwright, ExitStack() as running:
+
+        def launch(*, software_gpu: bool = False) -> Any:
+            flags = [*(flag for flag in FLAGS if flag != "--disable-gpu"), *SOFTWARE_GPU] if software_gpu else list(FLAGS)
+            chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+            running.callback(chromium.close)
+            return chromium
+
+        yield launch

@@ -99,6 +99,8 @@ async function keepAwake() {
 }
 
 async function main() {
+  // a new link that is opened in this tab changes no more than the part after the #, which loads nothing by itself
+  window.addEventListener("hashchange", () => location.reload());
   if (!self.crossOriginIsolated) throw new Error("this page is not isolated, so it has a coarse clock and no threads; open the link as hwnas shows it");
   let link = await Link.open();
   show("state", "connected; waiting for work");

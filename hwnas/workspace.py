@@ -11,8 +11,8 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 import hwnas.profiler.browser
-import hwnas.profiler.local  # noqa: F401  (both register their transports)
-from hwnas.core.device import Device, Fact
+import hwnas.profiler.local  # noqa: F401  (registers its transport)
+from hwnas.core.device import Device, Fact, SshOptions
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
@@ -200,6 +200,7 @@ class _Descriptor:
     runtimes: tuple[str, ...] = ()
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    ssh: SshOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -266,4 +267,8 @@ class Workspace:
 
 def _device(path: Path) -> Device:
     read = parse(_Descriptor, read_toml(path), where=str(path))
-    return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts)
+    try:
+        ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
+        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh)
+    except ConfigError as problem:
+        raise ConfigError(f"{path}: {problem}") from None

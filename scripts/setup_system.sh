@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the system packages that some tests use. Idempotent: what is there is left alone. Where there is no apt-get, or no
+# Install the system packages that some tests use, and those of the rigs (tests/rig/setup.sh). Idempotent: what is there is left alone. Where there is no apt-get, or no
 # right to use it, it says so and ends well: the tests that need a package that is missing skip themselves and say why.
 set -euo pipefail
 
@@ -24,3 +24,7 @@ else
   apt-get -qq -o Acquire::Retries=3 update </dev/null
   apt-get -qq -o Acquire::Retries=3 install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 fi
+
+here="${BASH_SOURCE[0]%/*}"
+[ "$here" != "${BASH_SOURCE[0]}" ] || here=.
+"$BASH" "$here/../tests/rig/setup.sh"

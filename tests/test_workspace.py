@@ -134,3 +134,37 @@ def test_a_wrong_device_is_one_line(root):
 def test_an_unknown_device_gets_a_suggestion(root):
     with pytest.raises(UnknownNameError, match=r"did you mean 'pi'\?"):
         Workspace.open(root).device("pii")
+
+
+def test_a_device_over_ssh_has_its_options_with_whole_paths(root, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    text = 'transport = "ssh"\naddress = "me@board:2222"\n'
+    (root / "devices" / "pi.toml").write_text(text)
+    (root / "devices" / "nano.toml").write_text(
+        text + '[ssh]\nkey = "~/.ssh/id_nano"\nagent = true\njump = "gate"\nknown_hosts = "nano.keys"\n'
+    )
+    devices = Workspace.open(root).devices
+    assert devices["pi"].ssh.known_hosts == str(root / "devices" / "known_hosts")
+    assert (devices["pi"].ssh.key, devices["pi"].ssh.agent, devices["pi"].ssh.python) == ("", False, "python3")
+    assert devices["nano"].ssh.key == "/home/me/.ssh/id_nano"
+    assert devices["nano"].ssh.known_hosts == str(root / "devices" / "nano.keys")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('transport = "ssh"\n[ssh]\npyhton = "x"\n', "unknown key 'ssh.pyhton'; did you mean 'python'?"),
+        ('transport = "ssh"\n[ssh]\nagent = "yes"\n', "ssh.agent: must be"),
+        ('transport = "ssh"\n[ssh]\npython = ""\n', "python is empty"),
+        ('transport = "ssh"\n[ssh]\npython = "a\\nb"\n', "python has control characters"),
+        ('transport = "ssh"\n[ssh]\nkey = "~nobody-of-this-name/key"\n', "home of an unknown user"),
+        ('transport = "local"\n[ssh]\nagent = true\n', "[ssh] is for devices whose transport is 'ssh', not 'local'"),
+    ],
+)
+def test_a_wrong_ssh_table_is_one_line_that_names_file_and_key(root, text, message):
+    (root / "devices" / "pi.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        _ = Workspace.open(root).devices
+    assert str(caught.value).startswith(str(root / "devices" / "pi.toml"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -86,6 +86,10 @@ def _workspace(folder: Path, *, quick: bool) -> Path:
     shutil.copy(ROOT / "hwnas.toml", folder)
     if quick:
         (folder / "hwnas.toml").write_text(QUICK)
+        recipes = folder / "export" / "recipes"
+        (recipes / "local-onnxruntime.toml").unlink()
+        one = recipes / "local-litert.toml"
+        one.write_text(one.read_text().partition("[int8]")[0])
     return folder
 
 

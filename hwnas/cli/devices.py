@@ -9,9 +9,11 @@ import typer
 
 from hwnas.cli.console import show_json, show_table
 from hwnas.cli.options import Folder, Json, open_workspace
+from hwnas.cli.trust import trust
 from hwnas.core.errors import DeviceError
 
-app = typer.Typer(help="Devices: list them, check one.", no_args_is_help=True)
+app = typer.Typer(help="Devices: list them, check one, trust one's host key.", no_args_is_help=True)
+app.command("trust")(trust)
 
 
 @app.command("list")

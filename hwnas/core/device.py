@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +22,41 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
+class SshOptions:
+    """``[ssh]`` of a device that is reached over ssh. Relative paths of ``key`` and ``known_hosts`` begin at the descriptor's folder.
+
+    ``key`` is a private key's file, ``agent`` lets the user's ssh agent be asked for keys, ``jump`` names hosts to go through
+    (``user@host:port``, several with commas), ``python`` is the interpreter on the device, ``folder`` where its work folders are made
+    (relative to the user's home there), ``known_hosts`` the file with the pinned host keys.
+    """
+
+    key: str = ""
+    agent: bool = False
+    jump: str = ""
+    python: str = "python3"
+    folder: str = ".cache/hwnas"
+    known_hosts: str = "known_hosts"
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        for name in ("python", "folder", "known_hosts"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name} is empty; leave it out for its default")
+        for name in ("key", "jump", "python", "folder", "known_hosts"):
+            if not getattr(self, name).isprintable():
+                raise ConfigError(f"{name} has control characters")
+
+    def beside(self, folder: Path) -> SshOptions:
+        """The same with paths of this machine made absolute, from ``folder``; ``~`` is the user's home."""
+        try:
+            key = str(folder / Path(self.key).expanduser()) if self.key else ""
+            return replace(self, key=key, known_hosts=str(folder / Path(self.known_hosts).expanduser()))
+        except RuntimeError as problem:
+            raise ConfigError(f"a path begins with the home of an unknown user: {problem}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
 
@@ -30,12 +66,15 @@ class Device:
     runtimes: tuple[str, ...] = ()
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    ssh: SshOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
+        if self.ssh is not None and self.transport != "ssh":
+            raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@
     │   └── UnsupportedOpError      2   a network with an operation that cannot be exported
     ├── DeviceError                 3   the device cannot be used or measured
     │   ├── Unreachable             3   no connection: name, network, port, or nobody answers
+    │   ├── AuthFailed              3   the device does not let this user or key in
+    │   ├── HostKeyMismatch         3   the device's host key is not the one that is pinned, or none is
     │   ├── PageRefused             3   a request to the page's server that is turned away: the page is told, no command ends
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
@@ -93,6 +95,14 @@ class DeviceError(HwnasError):
 
 class Unreachable(DeviceError):
     """No connection to the device: its name, the network, the port, or nobody answers there."""
+
+
+class AuthFailed(DeviceError):
+    """The device does not let this user or key in."""
+
+
+class HostKeyMismatch(DeviceError):
+    """The device's host key is not the one that is pinned for it, or none is pinned."""
 
 
 class PageRefused(DeviceError):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hwnas.core.errors import UnsupportedOpError, UsageError
 from hwnas.export.exporter import ExportSpec
-from hwnas.export.graph import Graph
+from hwnas.export.graph import INPUT, OUTPUT, Graph
+from hwnas.export.tflite_file import relabelled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,4 +32,4 @@ def litert_torch_bytes(module: nn.Module | Graph, spec: ExportSpec, problem: Uns
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         converter.convert(last, (example,)).export(str(path))
-        return path.read_bytes()
+        return relabelled(path.read_bytes(), inputs=(INPUT,), outputs=(OUTPUT,), metadata=spec.metadata)

@@ -105,6 +105,25 @@ class TfliteFile:
         return made
 
 
+def relabelled(data: bytes, *, inputs: Sequence[str], outputs: Sequence[str], metadata: Mapping[str, str]) -> bytes:
+    """A model that something else wrote, with the names in its signature and the metadata that ours have."""
+    import flatbuffers
+
+    tables = schema()
+    model = tables.ModelT.InitFromObj(tables.Model.GetRootAs(data))
+    signature = model.signatureDefs[0]
+    for listed, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for one, name in zip(listed, names, strict=True):
+            one.name = name
+    model.buffers = [_Buffer(tables, b"" if buffer.data is None else bytes(buffer.data)) for buffer in model.buffers]
+    if metadata:
+        model.buffers.append(_Buffer(tables, canonical_json(metadata).encode()))
+        model.metadata = [*(model.metadata or []), tables.MetadataT(name=METADATA_NAME, buffer=len(model.buffers) - 1)]
+    builder = flatbuffers.Builder(len(data) + 4096)
+    builder.Finish(model.Pack(builder), FILE_ID)
+    return bytes(builder.Output())
+
+
 class _Buffer:
     """A buffer that packs whole and aligned; the generated one packs byte by byte and unaligned."""
 

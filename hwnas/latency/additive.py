@@ -54,21 +54,21 @@ class AdditiveLatency:
         space: SearchSpace,
         *,
         statistic: str = "p50",
-        block_statistic: str | None = None,
+        block_statistic: str = "p50",
         quantile: float = DEFAULT_QUANTILE,
     ) -> Self:
         """From a table's blocks, fitted on its measured networks of ``space`` where it has any.
 
-        ``statistic`` is what is predicted of whole networks (that of the budgets); ``block_statistic`` is read from the blocks, and is the
-        same unless given. A table without some block of the space raises `TableError` that names it.
+        ``statistic`` is what is predicted of whole networks (that of the budgets): the scale is fitted to it. ``block_statistic`` is read
+        from the blocks: the median, since a sum of high quantiles is no quantile of the sum. A table without some block of the space
+        raises `TableError` that names it; one so disturbed that its blocks took no longer than an empty call, `PredictorError`.
         """
         words = blockwise(space).vocabulary(space)
         table.require_blocks(words)
-        read = block_statistic or statistic
-        overhead_ms = 0.0 if table.overhead is None else table.overhead.quantile_ms(read)
-        times = np.array([table.entries[block.key].quantile_ms(read) for block in words])
+        overhead_ms = 0.0 if table.overhead is None else table.overhead.quantile_ms(block_statistic)
+        times = np.array([table.entries[block.key].quantile_ms(block_statistic) for block in words])
         # a block may be quicker than the empty call by noise, but no block gives time back
-        own = cls(space, table.context, statistic, read, overhead_ms, np.maximum(times - overhead_ms, 0.0), quantile)
+        own = cls(space, table.context, statistic, block_statistic, overhead_ms, np.maximum(times - overhead_ms, 0.0), quantile)
         networks = table.networks_of(space.id)
         if not networks:
             return own

@@ -66,7 +66,8 @@ def _check(sums: Floats, measured: Floats, quantile: float) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise PredictorError(
-            f"network {first} measured {measured[first]} ms with blocks of {sums[first]} ms; both must be finite and above 0"
+            f"network {first} measured {measured[first]} ms with blocks of {sums[first]} ms; both must be finite and above 0: "
+            "measure again when less else runs there"
         )
 
 

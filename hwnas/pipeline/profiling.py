@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from hwnas.core.arch import Architecture, Codes
 from hwnas.core.device import MeasurePlan
-from hwnas.core.errors import ConfigError, TooNoisy, UnknownNameError
+from hwnas.core.errors import ConfigError, PredictorError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
 from hwnas.latency.additive import AdditiveLatency
@@ -172,7 +173,8 @@ def _stage(ctx: Context, target: Target) -> Stage:
     replayed = ctx.replay.id if ctx.replay else None
     # a session that ran out of time goes on where it was when it is given more
     plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
-    inputs = [plain(device), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
+    # how a device is reached decides nothing that is measured on it
+    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
 
 
@@ -286,7 +288,11 @@ def _publish(ctx: Context, profile: Profile) -> None:
 
 
 def _publish_predictors(ctx: Context, profile: Profile) -> None:
-    """Store a predictor for each regime and statistic that a budget may be about, where ``hwnas search`` finds it."""
+    """Store a predictor for each regime and statistic that a budget may be about, where ``hwnas search`` finds it.
+
+    A regime that was too disturbed for one is left out: no recipe may need it, and one that does says so by itself.
+    """
     publish_space(ctx.store, ctx.space, ctx.space_options)
     for regime, statistic in product(BUDGET_REGIMES, BUDGET_STATISTICS):
-        publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))
+        with suppress(PredictorError):
+            publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))

@@ -4,3 +4,4 @@ Transports register themselves in `hwnas.profiler.channel.LAUNCHERS` when this p
 """
 
 from hwnas.profiler import local as local
+from hwnas.profiler import ssh as ssh

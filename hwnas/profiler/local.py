@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from hwnas_agent import wire
 
@@ -18,32 +16,11 @@ from hwnas.core.device import Device
 from hwnas.core.errors import DeviceError
 from hwnas.profiler.channel import LAUNCHERS, Channel
 from hwnas.profiler.stream import StreamChannel
+from hwnas.profiler.tail import Tail
 
 # What a process needs to find its libraries and to speak the user's language; everything else stays with the host.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
-_STDERR_BYTES = 8192
 _GRACE_S = 2.0
-
-
-class _Tail:
-    """Drains a stream in a thread of its own and keeps its end: an agent whose stderr is not read stands still."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._end = b""
-        self._thread = threading.Thread(target=self._drain, name="agent-stderr", daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        with self._stream:
-            while data := self._stream.read(65536):
-                self._end = (self._end + data)[-_STDERR_BYTES:]
-
-    def words(self) -> str:
-        """The last line that says something, fit for an error message."""
-        self._thread.join(timeout=_GRACE_S)
-        lines = [wire.printable(line).strip() for line in self._end.decode("utf-8", "replace").splitlines()]
-        return next((line for line in reversed(lines) if line), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +33,14 @@ class LocalLauncher:
     name: str = "local"
     python: str = sys.executable
     silence_s: float | None = None
+    lock_wait_s: float | None = None
 
     def launch(self) -> Channel:
         """Start the agent; an interpreter that is not there raises `DeviceError`."""
         package = Path(wire.__file__).resolve().parent.parent
         environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
-        options = [] if self.silence_s is None else ["--silence-s", str(self.silence_s)]
+        given = {"--silence-s": self.silence_s, "--lock-wait-s": self.lock_wait_s}
+        options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         # the folder that hwnas runs in must not shadow modules of the agent: -c instead of -m, which every Python version understands
         code = "import sys; sys.path[0] = sys.argv.pop(1); from hwnas_agent.__main__ import main; sys.exit(main())"
         try:
@@ -82,14 +61,15 @@ class LocalLauncher:
 def _attach(process: subprocess.Popen[bytes], name: str) -> StreamChannel:
     if process.stdin is None or process.stdout is None or process.stderr is None:
         raise DeviceError(f"{name}: the agent has no streams")
-    tail = _Tail(process.stderr)
+    stderr = process.stderr
+    tail = Tail(lambda: stderr.read(65536), stderr.close)
     read_fd, write_fd = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
     process.stdout.close()
     process.stdin.close()
     return StreamChannel(read_fd, write_fd, name=name, epitaph=tail.words, on_close=lambda: _end(process, tail))
 
 
-def _end(process: subprocess.Popen[bytes], tail: _Tail) -> None:
+def _end(process: subprocess.Popen[bytes], tail: Tail) -> None:
     """A closed stdin ends the agent; one that does not listen is killed, and nobody else is."""
     try:
         process.wait(timeout=_GRACE_S)

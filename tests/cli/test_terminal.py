@@ -76,7 +76,9 @@ def test_odd_toml_is_one_line(capsys, tmp_path, text):
 def test_an_interruption_says_that_nothing_is_lost(tmp_path, pretend):
     root = write_workspace(tmp_path / "ws")
     command = [sys.executable, "-m", "tests.rig.pretend", "run", "-w", str(root)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # started in the background of a shell, a test ignores Ctrl-C, and so would what it starts
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     deadline = time.monotonic() + 60
     while not list(root.glob("runs/stages/*")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -20,6 +20,8 @@ CODES = {
     "DeviceError": 3,
     "Unreachable": 3,
     "PageRefused": 3,
+    "AuthFailed": 3,
+    "HostKeyMismatch": 3,
     "AgentTimeout": 3,
     "DeviceLost": 3,
     "ProtocolError": 3,

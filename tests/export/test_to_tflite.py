@@ -149,17 +149,29 @@ def test_without_litert_torch_an_unknown_operation_says_what_to_install(tmp_path
 
 
 def test_with_litert_torch_an_unknown_operation_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it writes gets our names and metadata. (The converter itself: `tests/export/test_litert_torch.py`.)"""
+    known = seeded(nn.Sequential(nn.Conv2d(3, 4, 1)))
+    written = tflite_bytes(lower(known, (3, 4, 6)))
+    for ours, theirs in ((b"image", b"args0"), (b"logits", b"output")):
+        written = written.replace(ours, theirs)
+    (tmp_path / "theirs.tflite").write_bytes(written)
     (tmp_path / "litert_torch.py").write_text(
-        "class Converted:\n"
-        "    def __init__(self, shape):\n        self.shape = shape\n"
-        "    def export(self, path):\n        __import__('pathlib').Path(path).write_text(f'converted {self.shape}')\n"
+        "import pathlib, shutil\n"
+        "class Converted:\n    def export(self, path):\n"
+        "        shutil.copy(pathlib.Path(__file__).with_name('theirs.tflite'), path)\n"
         "def to_channel_last_io(module, args):\n    assert args == [0]\n    return module\n"
-        "def convert(module, example):\n    return Converted(tuple(example[0].shape))\n"
+        "def convert(module, example):\n    assert tuple(example[0].shape) == (1, 4, 6, 3)\n    return Converted()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SiLU()).eval()
-    artifact = EXPORTERS.get("tflite").export(module, ExportSpec(input_shape=(3, 4, 6)), tmp_path / "model.tflite")
-    assert Path(artifact.path).read_text() == "converted (1, 4, 6, 3)"
+    spec = ExportSpec(input_shape=(3, 4, 6), metadata={"hwnas.labels": '["a"]'})
+    artifact = EXPORTERS.get("tflite").export(module, spec, tmp_path / "model.tflite")
+    images = np.random.default_rng(0).standard_normal((2, 3, 4, 6)).astype(np.float32)
+    with torch.no_grad():
+        wanted = known(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(EXPORTERS.get("tflite").run(artifact, images)[0], wanted, atol=1e-5)
+    raw = Path(artifact.path).read_bytes()
+    assert b'{"hwnas.labels":"[\\"a\\"]"}' in raw
 
 
 def test_a_graph_that_cannot_be_written_has_no_way_out(tmp_path: Path) -> None:

@@ -100,6 +100,20 @@ def test_a_block_quicker_than_the_empty_call_costs_nothing(table: LatencyTable) 
     assert without.times_ms.min() == OVERHEAD_MS / 2
 
 
+def test_blocks_are_read_by_their_medians_whatever_is_predicted(table: LatencyTable) -> None:
+    """A sum of p99s is no p99, and slow outliers of the empty call would eat whole blocks."""
+    spiked = Measurement((*([OVERHEAD_MS] * 20), 1000.0), rejected=0)
+    predictor = AdditiveLatency.from_table(replace(table, overhead=spiked), SPACE, statistic="p99")
+    assert predictor.block_statistic == "p50"
+    assert predictor.overhead_ms == OVERHEAD_MS
+    assert predictor.minimum().shape == (1, len(SPACE.choices))
+
+
+def test_blocks_that_took_no_longer_than_nothing_give_no_predictor(table: LatencyTable) -> None:
+    with pytest.raises(PredictorError, match="measure again when less else runs there"):
+        AdditiveLatency.from_table(replace(table, overhead=Measurement((1000.0,) * 9, rejected=0)), SPACE)
+
+
 def test_a_table_without_a_block_is_refused(table: LatencyTable) -> None:
     key = sorted(table.entries)[7]
     partial = replace(table, entries={k: m for k, m in table.entries.items() if k != key})

@@ -9,10 +9,11 @@ from shutil import copytree, rmtree
 import numpy as np
 import pytest
 
-from hwnas.core.errors import BudgetMissed, InfeasibleError, TooNoisy, UsageError
+from hwnas.core.errors import BudgetMissed, InfeasibleError, PredictorError, TooNoisy, UsageError
 from hwnas.core.serial import sha256_file
 from hwnas.export.manifest import check_manifest
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.profiling import Profile
 from hwnas.pipeline.run import run
 from hwnas.pipeline.timings import Recording
 from hwnas.workspace import Workspace
@@ -253,6 +254,23 @@ def test_a_budget_of_a_high_quantile_is_judged_by_enough_samples(copy, pretend, 
         path.write_text('statistic = "p99"\n' + path.read_text().partition("[int8]")[0])
     run(Context(Workspace.open(copy)))
     assert set(wanted) == {(368, 0.0)}
+
+
+def test_a_regime_too_disturbed_for_a_predictor_stops_no_run_that_needs_another(copy, monkeypatch):
+    """Of a table whose typical blocks took no longer than an empty call, the quiet predictors are stored all the same."""
+    forget_timings(copy)
+    rmtree(copy / "runs" / "predictors" / "latency")
+    predictor = Profile.predictor
+
+    def disturbed(profile, ctx, *, regime, statistic):
+        if regime == "typical":
+            raise PredictorError("too disturbed")
+        return predictor(profile, ctx, regime=regime, statistic=statistic)
+
+    monkeypatch.setattr(Profile, "predictor", disturbed)
+    assert {row["verdict"] for row in run(Context(Workspace.open(copy))).rows} == {"ok"}
+    stored = {path.stem for path in (copy / "runs" / "predictors" / "latency" / "toy").glob("litert*.json")}
+    assert stored == {f"litert-fp32-t1-b1-quiet-{statistic}" for statistic in ("p50", "p90", "p99")}
 
 
 def test_a_replay_leaves_the_devices_own_tables_alone(copy, finished):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hwnas_agent.corelock import cores_locked
 
 from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.errors import DeviceError, DeviceLost, UnknownNameError
@@ -97,6 +98,17 @@ def test_an_agent_that_is_killed_is_a_lost_device(tmp_path):
         with pytest.raises(DeviceLost, match=r"here: the agent ended before it was done; \d+ of 60 models were measured and are kept"):
             run_session(channel, jobs, PLAN, runtime="onnxruntime", probe=probe, reference=probe, on_measured=kill_after_the_first)
     assert 1 <= len(measured) < 60
+
+
+def test_cores_that_another_session_measures_on_are_refused_in_one_line(tmp_path):
+    probe = onnx_convolution(tmp_path / "probe.onnx", channels=16, size=16)
+    core = max(os.sched_getaffinity(0))
+    with cores_locked([core]), LocalLauncher(lock_wait_s=0.0).launch() as channel, pytest.raises(DeviceError) as caught:
+        run_session(channel, [Job("a", probe)], PLAN, runtime="onnxruntime", probe=probe, reference=probe, on_measured=print)
+    assert str(caught.value) == (
+        f"the agent refuses: core{core} of this device is being measured on by another session (process {os.getpid()}); "
+        "wait until it ends; 0 of 1 models were measured and are kept"
+    )
 
 
 def children_of(pid):

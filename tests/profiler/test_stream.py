@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceLost, ProtocolError
-from hwnas.profiler import stream
+from hwnas.profiler import framed
 from hwnas.profiler.stream import StreamChannel
 
 MAGIC = wire.AGENT_MAGIC.encode() + b"\n"
@@ -92,7 +92,7 @@ def test_more_than_a_pipe_holds_arrives(ends):
 
 def test_a_flood_has_a_cap(ends, monkeypatch):
     channel, _, agent_writes = ends
-    monkeypatch.setattr(stream, "MAX_TOTAL_BYTES", 100)
+    monkeypatch.setattr(framed, "MAX_TOTAL_BYTES", 100)
     os.write(agent_writes, MAGIC + b"x" * 200)
     with pytest.raises(ProtocolError, match="more than 100 bytes"):
         channel.receive(timeout_s=5)

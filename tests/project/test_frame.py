@@ -88,9 +88,18 @@ def test_system_set_up_without_apt_says_so_and_ends_well(tmp_path: Path) -> None
     )
     assert done.returncode == 0
     assert "skipped: no apt-get" in done.stdout
+    assert "rig: namespaces: skipped: no apt-get here to install iproute2 with" in done.stdout
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup_browser.sh"])
+def test_the_rigs_have_no_part_of_that_name() -> None:
+    done = subprocess.run(
+        ["bash", str(ROOT / "tests" / "rig" / "setup.sh"), "shd"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "no part 'shd'; there are: sshd" in done.stderr
+
+
+@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup.sh", "tests/rig/setup_browser.sh"])
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)

@@ -19,7 +19,7 @@ from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import write_table
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "onnx", "onnxruntime", "sklearn", "PIL", "ai_edge_litert", "scipy")
+HEAVY = ("torch", "onnx", "onnxruntime", "sklearn", "PIL", "ai_edge_litert", "scipy", "paramiko")
 
 pytestmark = pytest.mark.slow
 

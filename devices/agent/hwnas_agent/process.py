@@ -11,12 +11,12 @@ from typing import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> bool:
-    """Ask the kernel to kill this process when its parent dies; False where it cannot."""
+def die_with_parent(number: int = signal.SIGKILL) -> bool:
+    """Ask the kernel to send this process a signal when its parent dies; False where it cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0)
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
 

@@ -15,11 +15,13 @@ import threading
 from typing import Callable
 
 from hwnas_agent import wire
+from hwnas_agent.corelock import WAIT_S, CoresBusy, cores_locked
 from hwnas_agent.facts import hello
 from hwnas_agent.measure import Session
 from hwnas_agent.process import pin
 from hwnas_agent.runtimes import ModelUnusable, RuntimeUnusable, open_runtime
 from hwnas_agent.subject import Job, Settings
+from hwnas_agent.workfolder import WorkFolder
 
 EXIT_REFUSED = 3
 
@@ -29,15 +31,28 @@ class HostGone(Exception):
 
 
 class Agent:
-    """Speaks `hwnas_agent.wire` over two descriptors. ``end(code)`` is called when the host is gone; by default it ends the process."""
+    """Speaks `hwnas_agent.wire` over two descriptors. ``end(code)`` is called when the host is gone; by default it ends the process.
+
+    ``work`` is where a host that does not share this file system pushes its files.
+    """
 
     def __init__(
-        self, stdin: int, stdout: int, silence_s: float = wire.SILENCE_S, end: Callable[[int], object] = os._exit, alarm: bool = True
+        self,
+        stdin: int,
+        stdout: int,
+        silence_s: float = wire.SILENCE_S,
+        end: Callable[[int], object] = os._exit,
+        alarm: bool = True,
+        *,
+        work: WorkFolder | None = None,
+        lock_wait_s: float = WAIT_S,
     ) -> None:
         self._stdin = stdin
         self._stdout = stdout
         self._silence_s = silence_s
         self._end = end
+        self._work = work
+        self._lock_wait_s = lock_wait_s
         self._alarm = alarm and hasattr(signal, "setitimer")
         self._lock = threading.Lock()
         self._encoder = wire.Encoder(wire.AGENT_MAGIC, wire.FROM_AGENT)
@@ -54,7 +69,7 @@ class Agent:
                 self._answer(message)
         except HostGone:
             return 0
-        except (wire.WireError, RuntimeUnusable, ModelUnusable, ValueError) as problem:
+        except (wire.WireError, CoresBusy, RuntimeUnusable, ModelUnusable, ValueError) as problem:
             self.emit({"type": "refused", "reason": wire.printable(str(problem), 600)})
             return EXIT_REFUSED
         return 0
@@ -78,6 +93,10 @@ class Agent:
             self.emit(hello(message["runtimes"]))
         elif kind == "begin":
             self._begin, self._jobs = message, []
+        elif kind == "file":
+            if self._work is None:
+                raise wire.WireError("this agent has no folder for files")
+            self._work.accept(message["name"], message["sha256"])
         elif kind == "job":
             self._jobs.append(Job(message["id"], message["path"]))
         elif kind == "start":
@@ -93,6 +112,10 @@ class Agent:
             raise wire.WireError(f"start announces {jobs} jobs; {len(self._jobs)} came, or an id twice")
         plan = dict(begin["plan"])
         cores = pin(begin["threads"], plan.pop("affinity"))
+        with cores_locked(cores, self._lock_wait_s):
+            self._session(begin, plan, cores)
+
+    def _session(self, begin: wire.Message, plan: wire.Message, cores: list[int]) -> None:
         runtime = open_runtime(begin["runtime"])
         session = Session(runtime, Settings(threads=begin["threads"], quiet_level_us=begin["quiet_level_us"], **plan), self.emit)
         self.emit(

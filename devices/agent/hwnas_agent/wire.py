@@ -81,6 +81,11 @@ def _scalar(value: Any) -> bool:
     return _number(value) or _text(300)(value)
 
 
+def _matching(pattern: str) -> Check:
+    whole = re.compile(pattern)
+    return lambda value: isinstance(value, str) and whole.fullmatch(value) is not None
+
+
 def _upto(limit: int) -> Check:
     return lambda value: _integer(value) and value <= limit
 
@@ -112,6 +117,7 @@ TO_AGENT: Schema = {
         "reference": _PATH,
         "quiet_level_us": _optional(_number),
     },
+    "file": {"name": _matching(r"[0-9a-f]{64}(\.[a-z0-9]{1,16})?"), "sha256": _matching(r"[0-9a-f]{64}")},
     "job": {"id": _ID, "path": _PATH},
     "start": {"jobs": _integer},
 }

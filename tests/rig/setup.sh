@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Install what the rigs of the tests need from the system's packages: real servers, real tools. Idempotent: what is there is left alone.
+# Each part is a function; one that cannot be installed says so, this script still ends well, and the tests that need it skip themselves
+# with the reason. No service is started: the rigs run their own servers.
+#
+#   tests/rig/setup.sh           # every part
+#   tests/rig/setup.sh sshd      # some parts
+set -euo pipefail
+
+parts=(sshd namespaces browser)
+
+# part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
+part_sshd() { # a device over ssh: a private sshd with its keys
+  { [ -x /usr/sbin/sshd ] || command -v sshd; } && command -v ssh-keygen && command -v ssh-agent || packages openssh-server openssh-client
+}
+
+part_namespaces() { # a cable that can be cut: two network namespaces and a pair of interfaces
+  command -v ip || packages iproute2
+}
+
+part_browser() { # the page agent: chromium, node for its modules, npm for its runtime (see setup_browser.sh)
+  { command -v chromium && command -v node && command -v npm; } || packages chromium nodejs npm
+}
+
+# While this file is there, Debian's packages start no service.
+policy=/usr/sbin/policy-rc.d
+made=""
+unmake() {
+  [ -z "$made" ] || rm -f "$made"
+  made=""
+}
+trap unmake EXIT
+
+# Install packages, without their services.
+packages() {
+  command -v apt-get >/dev/null || { why="no apt-get here to install $* with"; return 1; }
+  [ "$(id -u)" -eq 0 ] || { why="not root; to have it: sudo apt-get install $*"; return 1; }
+  if [ ! -e "$policy" ]; then
+    made="$policy"
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  why="apt-get could not install $*"
+  DEBIAN_FRONTEND=noninteractive apt_install "$@" && why="" || true
+  unmake
+  [ -z "$why" ]
+}
+
+apt_install() {
+  if [ -z "${updated:-}" ]; then
+    apt-get -qq -o Acquire::Retries=3 update </dev/null && updated=1 || return 1
+  fi
+  apt-get -qq -o Acquire::Retries=3 install --yes --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+for part in "${@:-${parts[@]}}"; do
+  if ! declare -F "part_$part" >/dev/null; then
+    echo "rig: no part '$part'; there are: ${parts[*]}" >&2
+    exit 2
+  fi
+  why=""
+  if "part_$part" >/dev/null; then
+    echo "rig: $part: ready"
+  else
+    echo "rig: $part: skipped: ${why:-not there}"
+  fi
+done

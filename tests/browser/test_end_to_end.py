@@ -98,7 +98,8 @@ def test_two_sessions_on_one_page(host: Host, tab: Any) -> None:
     tab.goto(host.links.get(timeout=30))
     wait(tab, running.done)
     summary = running.result()
-    assert sorted(key for key, _ in host.measured) == [f"m{i}" for i in range(5)]
+    # one that was measured anew, because the machine got faster, comes twice
+    assert {key for key, _ in host.measured} == {f"m{i}" for i in range(5)}
     assert all(min(measurement.samples_ms) > 0 for _, measurement in host.measured)
     assert all(measurement.load_ms and measurement.first_ms for _, measurement in host.measured)
     assert (summary.provider, summary.run_queue_seen) == ("wasm", False)
@@ -152,7 +153,7 @@ def test_a_model_that_does_not_run_and_a_runtime_that_is_not_there_are_told(host
     wait(tab, running.done)
     with pytest.raises(DeviceError, match="1 of 2 models do not run on the device, first bad: "):
         running.result()
-    assert [key for key, _ in host.measured] == ["good"]
+    assert {key for key, _ in host.measured} == {"good"}
     for options, words in (
         ({"runtime": "onnxruntime-web-webgpu"}, "'onnxruntime-web-webgpu' is not usable on this device: "),
         ({"runtime": "litert"}, "a page has no runtime 'litert'"),

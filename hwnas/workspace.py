@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
+import hwnas.profiler.browser
 import hwnas.profiler.local  # noqa: F401  (registers its transport)
 from hwnas.core.device import Device, Fact, SshOptions
 from hwnas.core.errors import ConfigError, UnknownNameError

@@ -17,6 +17,7 @@
     │   ├── Unreachable             3   no connection: name, network, port, or nobody answers
     │   ├── AuthFailed              3   the device does not let this user or key in
     │   ├── HostKeyMismatch         3   the device's host key is not the one that is pinned, or none is
+    │   ├── PageRefused             3   a request to the page's server that is turned away: the page is told, no command ends
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
@@ -102,6 +103,14 @@ class AuthFailed(DeviceError):
 
 class HostKeyMismatch(DeviceError):
     """The device's host key is not the one that is pinned for it, or none is pinned."""
+
+
+class PageRefused(DeviceError):
+    """A request to the server of a page agent that is turned away with ``status`` of HTTP; 409 means: come back with your key."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class AgentTimeout(DeviceError):

@@ -25,7 +25,9 @@ Images = NDArray[np.float32]
 Layout = Literal["NCHW", "NHWC"]
 PRECISIONS = ("fp32", "int8")
 
-RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"})
+PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
+"""What runs in a browser: runtimes of their own, with times of their own."""
+RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"} | dict.fromkeys(PAGE_RUNTIMES, "onnx"))
 """The file format that each runtime reads."""
 
 

@@ -31,7 +31,7 @@ def check_device(device: Device) -> Checked:
     wanted = device.runtimes or tuple(report.runtimes)
     missing = [name for name in wanted if name not in report.runtimes or report.runtimes[name].version is None]
     have = [f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None]
-    words = [f"Python {report.python}", report.arch, f"{len(report.cores)} cores", *have]
+    words = [f"Python {report.python}" if report.python else report.system, report.arch, f"{len(report.cores)} cores", *have]
     governor = report.facts.get("governor")
     fixes = [f"install {name} on the device" for name in missing]
     if isinstance(governor, str) and governor not in ("performance", "schedutil"):

@@ -13,9 +13,9 @@ from torch import nn
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from hwnas.core.arch import Architecture, Block, SearchSpace
 from hwnas.core.serial import content_id
-from hwnas.export.exporter import ExportSpec, Images, exporter_for
+from hwnas.export.exporter import PAGE_RUNTIMES, ExportSpec, Images, exporter_for
 from hwnas.export.graph import Graph
-from hwnas.export.probes import overhead_graph, probe_graph
+from hwnas.export.probes import PAGE_PAIRS, overhead_graph, probe_graph
 from hwnas.pipeline.timings import TimedModel
 from hwnas.space.family import family_of
 from hwnas.store.sources import source_digest
@@ -62,6 +62,8 @@ class ModelFiles:
 
     def probe(self) -> Path:
         """A short chain of depthwise and pointwise convolutions, by which the agent sees how fast the device is at the moment."""
+        if self.runtime in PAGE_RUNTIMES:
+            return self._write("probe of a page", lambda: probe_graph(pairs=PAGE_PAIRS), None)
         return self._write("probe", probe_graph, None)
 
     def _write(self, key: str, build: Callable[[], nn.Module | Graph], shape: Shape | None) -> Path:

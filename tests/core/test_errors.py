@@ -19,6 +19,7 @@ CODES = {
     "UnsupportedOpError": 2,
     "DeviceError": 3,
     "Unreachable": 3,
+    "PageRefused": 3,
     "AuthFailed": 3,
     "HostKeyMismatch": 3,
     "AgentTimeout": 3,

@@ -124,7 +124,7 @@ def test_timing_only_writes_what_is_not_recalibrated(name: str, tmp_path: Path) 
 
 
 def test_probes_run_alike_in_every_format(tmp_path: Path) -> None:
-    for graph in (probe_graph(seed=3), overhead_graph()):
+    for graph in (probe_graph(seed=3), probe_graph(pairs=2), overhead_graph()):
         taken = images(graph.input_shape[1:], 2)
         answers = []
         for name in FORMATS:
@@ -141,8 +141,8 @@ def test_probes_come_from_their_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("runtime", sorted(RUNTIME_FORMATS))
 def test_every_runtime_has_an_exporter(runtime: str) -> None:
-    assert exporter_for(runtime).runtime == runtime
-    assert exporter_for(runtime).format in FORMATS
+    assert exporter_for(runtime).format == RUNTIME_FORMATS[runtime]
+    assert RUNTIME_FORMATS[exporter_for(runtime).runtime] == RUNTIME_FORMATS[runtime]
 
 
 def test_names_that_are_not_known_are_suggested() -> None:

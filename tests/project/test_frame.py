@@ -99,7 +99,7 @@ def test_the_rigs_have_no_part_of_that_name() -> None:
     assert "no part 'shd'; there are: sshd" in done.stderr
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup.sh"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup.sh", "tests/rig/setup_browser.sh"])
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)

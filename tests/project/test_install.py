@@ -72,7 +72,7 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_wheel_holds_both_packages_and_no_tests(wheel: Path) -> None:
+def test_wheel_holds_all_packages_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     source = {
@@ -80,9 +80,11 @@ def test_wheel_holds_both_packages_and_no_tests(wheel: Path) -> None:
     }
     agent = ROOT / "devices" / "agent"
     source |= {path.relative_to(agent).as_posix() for path in (agent / "hwnas_agent").rglob("*.py")}
+    page = ROOT / "devices" / "browser"
+    source |= {p.relative_to(page).as_posix() for p in (page / "hwnas_browser").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     info = f"hwnas-{hwnas.__version__}.dist-info/"
     assert {name for name in names if not name.startswith(info)} == source
-    assert {"hwnas/py.typed", "hwnas_agent/wire.py"} <= names
+    assert {"hwnas/py.typed", "hwnas_agent/wire.py", "hwnas_browser/page/index.html"} <= names
     assert {f"{info}licenses/LICENSE", f"{info}licenses/hwnas/assets/NOTICE.md"} <= names
 
 
@@ -94,6 +96,11 @@ def test_core_alone_brings_nothing_heavy(python: Path, tmp_path: Path) -> None:
 def test_core_alone_imports_from_where_it_was_installed(python: Path, tmp_path: Path) -> None:
     program = "import hwnas, hwnas_agent.wire; print(hwnas.__file__); print(hwnas_agent.wire.__file__)"
     assert all(str(python.parents[1]) in line for line in run(python, "-c", program, cwd=tmp_path).splitlines())
+
+
+def test_core_alone_has_the_page(python: Path, tmp_path: Path) -> None:
+    program = "from hwnas.profiler.webserver import page_files; print(len(page_files()['/']))"
+    assert int(run(python, "-c", program, cwd=tmp_path)) > 100
 
 
 def test_core_alone_has_the_command(python: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@
 #   tests/rig/setup.sh sshd      # some parts
 set -euo pipefail
 
-parts=(sshd namespaces)
+parts=(sshd namespaces browser)
 
 # part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
 part_sshd() { # a device over ssh: a private sshd with its keys
@@ -16,6 +16,10 @@ part_sshd() { # a device over ssh: a private sshd with its keys
 
 part_namespaces() { # a cable that can be cut: two network namespaces and a pair of interfaces
   command -v ip || packages iproute2
+}
+
+part_browser() { # the page agent: chromium, node for its modules, npm for its runtime (see setup_browser.sh)
+  { command -v chromium && command -v node && command -v npm; } || packages chromium nodejs npm
 }
 
 # While this file is there, Debian's packages start no service.

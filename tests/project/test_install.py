@@ -125,6 +125,8 @@ def test_core_alone_shows_a_space(python: Path, tmp_path: Path) -> None:
 
 
 def test_core_alone_searches_with_stored_predictors(python: Path, copy: Path) -> None:
+    device = copy / "devices" / "toy.toml"  # the pretended transport is the tests' own
+    device.write_text(device.read_text().replace('"pretend"', '"local"'))
     arguments = ("search", "--device", "toy", "--runtime", "litert", "--budget", "60%", "--budget", "90%", "--json")
     small, large = json.loads(run(python.parent / "hwnas", *arguments, cwd=copy))["budgets"]
     assert small["predicted_hi_ms"] <= small["budget_ms"]

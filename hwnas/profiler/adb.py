@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas.core.device import AdbOptions, Device
 from hwnas.core.errors import DeviceError, DeviceLost
 from hwnas.profiler.adblink import PATIENCE_S, AdbLink, parse_server
+from hwnas.profiler.adbpage import AdbPageLauncher
 from hwnas.profiler.adbremote import AdbRemote
 from hwnas.profiler.adbstream import AdbStream
 from hwnas.profiler.channel import LAUNCHERS, Channel, Launcher
@@ -68,13 +68,10 @@ def adb_link(device: Device, *, patience_s: float = PATIENCE_S) -> AdbLink:
     return AdbLink(device.id, device.address, host, port, patience_s)
 
 
-AGENTS: dict[str, Callable[[Device], Launcher]] = {"python": AdbLauncher}
-"""What ``agent`` of ``[adb]`` may be."""
-
-
 def adb_launcher(device: Device) -> Launcher:
-    """The launcher of a device whose transport is ``adb``."""
-    return AGENTS[(device.adb or AdbOptions()).agent](device)
+    """The launcher of a device whose transport is ``adb``: of the agent that its ``[adb]`` names."""
+    options = device.adb or AdbOptions()
+    return AdbPageLauncher(adb_link(device), options) if options.agent == "browser" else AdbLauncher(device)
 
 
 LAUNCHERS.register("adb", adb_launcher)

@@ -94,7 +94,10 @@ class Remote:
                 kept = (kept + data)[-KEPT_BYTES:]
                 if time.monotonic() > deadline:
                     raise DeviceLost(f"{self._link.hop.label}: running {arguments[0]} did not end within {limit_s:g} s")
-            return channel.recv_exit_status(), kept.decode("utf-8", "replace")
+            status = channel.recv_exit_status()
+        if status < 0:
+            raise DeviceLost(f"{self._link.hop.label}: running {arguments[0]}: {self._link.fault() or 'it was killed there'}")
+        return status, kept.decode("utf-8", "replace")
 
     def read(self, name: str, *, patience_s: float) -> str:
         """The beginning of a small file of the folder; empty if there is none."""

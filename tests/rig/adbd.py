@@ -58,6 +58,9 @@ class Board:
         self.root = root
         self.home = root / "home"
         self.home.mkdir(parents=True)
+        self.programs = root / "bin"
+        """Programs that only the board has."""
+        self.programs.mkdir()
         self.process: subprocess.Popen[bytes] | None = None
         self.server: subprocess.Popen[bytes] | None = None
         self.relay = Relay(lambda: connect_inside(self.pid, ADBD_PORT))
@@ -102,7 +105,7 @@ class Board:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.home), "ADBD_PORT": str(ADBD_PORT)},
+                env={"PATH": f"{self.programs}:{os.environ['PATH']}", "HOME": str(self.home), "ADBD_PORT": str(ADBD_PORT)},
                 start_new_session=True,
                 cwd=self.home,
             )

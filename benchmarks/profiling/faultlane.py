@@ -1,4 +1,4 @@
-"""One board of the fault campaign and what is done to it: a profile, a fault at a random moment of it, and resuming until it is finished."""
+"""One board of the fault campaign: a profile, a fault at a random moment of it, and resuming until it is finished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,11 +35,12 @@ STILL_S = (0.3, 7.0)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of one fault. All is well where ``lost``, ``twice``, ``left`` and ``different`` are 0 and it ``finished`` in time."""
+    """What became of one fault. ``hit`` tells whether anything was there to be hit; the others are what must be 0."""
 
     transport: str
     kind: str
     moment_s: float
+    hit: bool
     attempts: int
     seconds: float
     lost: int
@@ -48,6 +49,11 @@ class Account:
     different: int
     hung: bool
     errors: tuple[str, ...] = field(default=())
+
+    @property
+    def wrong(self) -> int:
+        """How many things are not as they should be."""
+        return self.lost + self.twice + self.left + self.different + self.hung
 
 
 class Lane:
@@ -85,19 +91,22 @@ class Lane:
             "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), _nothing),
         }
 
-    def _agents(self, number: signal.Signals) -> None:
+    def _agents(self, number: signal.Signals) -> bool:
+        """Send a signal to the agents; whether there was one for it."""
+        found = False
         for pid in self.board.agents():
             # a program that is not that far yet would be killed by the signals that mean something to the agent
             with contextlib.suppress(OSError):
-                if number in (signal.SIGUSR1, signal.SIGUSR2) and not _handles(pid, number):
-                    continue
-                os.kill(pid, number)
+                if number not in (signal.SIGUSR1, signal.SIGUSR2) or _handles(pid, number):
+                    os.kill(pid, number)
+                    found = True
+        return found
 
     def undisturbed(self) -> None:
         """What a profile gives without any fault, and how long it takes."""
         folder = self._folder("undisturbed")
-        begin = time.monotonic()
         process = self._begin(folder)
+        begin = time.monotonic()
         if process.wait(timeout=DEADLINE_S) != 0:
             raise RuntimeError(f"{self.transport}: the undisturbed profile fails: {(folder / 'errors').read_text()}")
         self.usual_s = time.monotonic() - begin
@@ -108,14 +117,14 @@ class Lane:
         """One profile with one fault in it."""
         rng = random.Random(seed)
         folder = self._folder(f"fault{seed}")
-        moment_s = rng.uniform(0.0, 1.1 * self.usual_s)
+        moment_s = rng.uniform(0.0, 0.95 * self.usual_s)
         begin = time.monotonic()
-        hung, errors, again, plans = False, [], 0, []
+        hung, hit, errors, again, plans = False, False, [], 0, []
         for attempts in range(1, MAX_ATTEMPTS + 1):
             known = set(_timings(folder))
             process = self._begin(folder)
             if attempts == 1:
-                self._disturb(kind, process, rng, moment_s)
+                hit = self._disturb(kind, process, rng, moment_s)
             try:
                 code = process.wait(timeout=DEADLINE_S)
             except subprocess.TimeoutExpired:
@@ -133,6 +142,7 @@ class Lane:
             kind,
             folder,
             plans,
+            hit=hit,
             moment_s=moment_s,
             attempts=attempts,
             seconds=seconds,
@@ -141,18 +151,25 @@ class Lane:
             errors=tuple(errors),
         )
 
-    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> None:
+    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> bool:
+        """Wait for the moment, do it, undo it after a while; False if the profile was over, or no agent there, all the while."""
         do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, _nothing)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=moment_s)
-        do()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=rng.uniform(*STILL_S) if undo is not _nothing else 0.0)
-        undo()
+        hit = False
+        while process.poll() is None and not hit:
+            hit = do() is not False
+            time.sleep(0.0 if hit else 0.02)
+        if undo is not _nothing:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=rng.uniform(*STILL_S))
+            if hit:
+                undo()
+        return hit
 
     def _account(self, kind: str, folder: Path, plans: list[Any], *, again: int, **facts: Any) -> Account:
         timings = [record for record in _records(folder) if record["kind"] == "timing"]
-        found = {record["key"]: record["regimes"] for record in timings}
+        found = _timings(folder)
         delivered = (folder / DELIVERED).read_text().split() if (folder / DELIVERED).exists() else []
         different = sum(found.get(key) != value for key, value in self.expected.items()) + len(found.keys() - self.expected.keys())
         account = Account(
@@ -164,7 +181,7 @@ class Lane:
             different=different + sum(plan != self.plan for plan in plans),
             **facts,
         )
-        if not (account.lost or account.twice or account.left or account.different or account.hung):
+        if not account.wrong:
             shutil.rmtree(folder)
         return account
 
@@ -313,7 +330,12 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 
 def _timings(folder: Path) -> dict[str, Any]:
-    return {record["key"]: record["regimes"] for record in _records(folder) if record["kind"] == "timing"}
+    return {record["key"]: _samples(record["regimes"]) for record in _records(folder) if record["kind"] == "timing"}
+
+
+def _samples(regimes: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not depend on how often a profile was resumed: all but the chunk that a model was in, and how long it took to load."""
+    return {name: (found["samples_ms"], found["rejected"], found["facts"]["runs_per_sample"]) for name, found in regimes.items()}
 
 
 def _last_line(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from hwnas.profiler.adblink import SHELL_V2, AdbLink
 from hwnas.profiler.adbstream import AdbStream
 
 KEPT_BYTES = 256 * 1024
+KILL_S = 2.0
 # says its process number first, so that a command that does not end can be ended
 _NUMBERED = 'echo "hwnas-pid $$"; exec "$@"'
 _STATUS = b"hwnas-status "
@@ -99,10 +101,10 @@ class AdbShell:
         """End the command whose first line this is, if the device still listens."""
         words = first.partition(b"\n")[0].split()
         if len(words) == 2 and words[1].isdigit() and int(words[1]) > 1:
-            try:
-                self.start(["kill", "-9", words[1].decode()]).ended(within_s=2.0)
-            except DeviceError:
-                return
+            with contextlib.suppress(DeviceError):
+                killing = self.start(["kill", "-9", words[1].decode()])
+                killing.ended(within_s=KILL_S)
+                killing.drop()
 
     def text(self, remote: str, limit: int = 256) -> str:
         """The beginning of a small file; empty if there is none."""

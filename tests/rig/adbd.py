@@ -111,6 +111,11 @@ class Board:
             )
         self._until(self._listens, self.process, "adbd")
 
+    def start_adbd_again(self) -> None:
+        """Start adbd if it does not run."""
+        if self.process is None or self.process.poll() is not None:
+            self.start_adbd()
+
     def start_server(self) -> None:
         with (self.root / "server.log").open("ab") as log:
             self.server = subprocess.Popen(

@@ -13,6 +13,7 @@ from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.core.errors import ConfigError
 from hwnas.core.serial import sha256_file
 from hwnas.profiler import webruntime
+from hwnas.profiler.adbpage import AdbPageLauncher
 from hwnas.profiler.browser import BrowserLauncher, close_servers
 from hwnas.profiler.channel import LAUNCHERS
 from hwnas.profiler.check import check
@@ -56,7 +57,7 @@ def fetch_web(
 
 @app.command("serve")
 def serve(
-    device: Annotated[str, typer.Argument(help="A device whose transport is 'browser'.")],
+    device: Annotated[str, typer.Argument(help="A device with a page: transport 'browser', or adb with agent = 'browser'.")],
     folder: Folder = Path(),
     wait_s: Annotated[float, typer.Option(min=1, help="How long to wait for the page, in seconds.")] = 300.0,
     json: Json = False,
@@ -64,7 +65,7 @@ def serve(
     """Show the link of a device's page, wait until it is opened there, and tell what the browser can do. Exit code 3 if no page comes."""
     known = open_workspace(folder).device(device)
     launcher = LAUNCHERS.get(known.transport)(known)
-    if not isinstance(launcher, BrowserLauncher):
+    if not isinstance(launcher, (BrowserLauncher, AdbPageLauncher)):
         raise ConfigError(f"{device}: transport '{known.transport}' has no page; 'hwnas devices check {device}' asks such a device")
     try:
         report = check(replace(launcher, wait_s=wait_s))

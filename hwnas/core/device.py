@@ -56,6 +56,39 @@ class SshOptions:
             raise ConfigError(f"a path begins with the home of an unknown user: {problem}") from None
 
 
+ADB_AGENTS = ("python", "browser")
+
+
+@dataclass(frozen=True, slots=True)
+class AdbOptions:
+    """``[adb]`` of a device that is reached over adb; the device's address is its serial number, empty where there is only one.
+
+    ``server`` is the adb server. ``agent`` says what measures: ``python`` on devices that have it (``python`` names the interpreter there,
+    ``folder`` where work folders are made), or ``browser`` on phones: the page comes to them over ``port``, and with ``open_link`` it
+    opens there by itself.
+    """
+
+    server: str = "127.0.0.1:5037"
+    agent: str = "python"
+    python: str = "python3"
+    folder: str = "/data/local/tmp/hwnas"
+    port: int = 8744
+    open_link: bool = False
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if self.agent not in ADB_AGENTS:
+            raise ConfigError(f"agent is '{self.agent}'; there are {', '.join(ADB_AGENTS)}")
+        for name in ("server", "python", "folder"):
+            if not getattr(self, name) or not getattr(self, name).isprintable():
+                raise ConfigError(f"{name} is empty or has control characters; leave it out for its default")
+        if not self.folder.startswith("/"):
+            raise ConfigError(f"folder '{self.folder}' is not absolute: adb knows no home folder")
+        if not 0 < self.port < 65536:
+            raise ConfigError(f"port {self.port} is not from 1 to 65535")
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
@@ -67,6 +100,7 @@ class Device:
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
+    adb: AdbOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -75,6 +109,8 @@ class Device:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
         if self.ssh is not None and self.transport != "ssh":
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
+        if self.adb is not None and self.transport != "adb":
+            raise ConfigError(f"[adb] is for devices whose transport is 'adb', not '{self.transport}'")
 
 
 @dataclass(frozen=True, slots=True)

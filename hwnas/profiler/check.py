@@ -42,10 +42,12 @@ class DeviceReport:
     unknown: Mapping[str, str]
 
 
-def read_hello(channel: Channel, *, runtimes: tuple[str, ...] = (), timeout_s: float = HELLO_TIMEOUT_S) -> DeviceReport:
+def read_hello(
+    channel: Channel, *, runtimes: tuple[str, ...] = (), timeout_s: float = HELLO_TIMEOUT_S, silence_s: float | None = None
+) -> DeviceReport:
     """Ask the agent what its device is; ``runtimes`` limits which ones it looks for (importing them takes about a second each)."""
     channel.send({"type": "hello", "runtimes": list(runtimes)})
-    message = Attention(channel, timeout_s=timeout_s).next()
+    message = Attention(channel, timeout_s=timeout_s, silence_s=silence_s).next()
     if message["type"] == "refused":
         raise DeviceError(f"the agent refuses: {printable(message['reason'])}")
     if message["type"] != "hello":

@@ -11,10 +11,15 @@ from hwnas.profiler.channel import Channel, Message
 
 
 class Attention:
-    """Receives from ``channel`` until ``timeout_s`` are over, with a ping every 2 s; an agent silent for 30 s is given up earlier."""
+    """Receives from ``channel`` until ``timeout_s`` are over, and pings it every 2 s.
 
-    def __init__(self, channel: Channel, *, timeout_s: float) -> None:
+    An agent silent for ``silence_s`` (30) is given up earlier.
+    """
+
+    def __init__(self, channel: Channel, *, timeout_s: float, silence_s: float | None = None) -> None:
         self._channel = channel
+        self._silence_s = wire.SILENCE_S if silence_s is None else silence_s
+        self._beat_s = min(wire.HEARTBEAT_S, self._silence_s / 4)
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._heard = self._pinged = time.monotonic()
@@ -22,14 +27,14 @@ class Attention:
     def next(self) -> Message:
         """The next message that is not a heartbeat; `AgentTimeout` if it does not come."""
         while (now := time.monotonic()) < self._deadline:
-            if now - self._pinged >= wire.HEARTBEAT_S:
+            if now - self._pinged >= self._beat_s:
                 self._pinged = now
                 self._channel.send({"type": "ping"})
             try:
-                message = self._channel.receive(timeout_s=min(wire.HEARTBEAT_S, self._deadline - now))
+                message = self._channel.receive(timeout_s=min(self._beat_s, self._deadline - now))
             except AgentTimeout:
-                if time.monotonic() - self._heard > wire.SILENCE_S:
-                    raise AgentTimeout(f"no word from the agent for {wire.SILENCE_S:.0f} s") from None
+                if time.monotonic() - self._heard > self._silence_s:
+                    raise AgentTimeout(f"no word from the agent for {self._silence_s:.0f} s") from None
                 continue
             self._heard = time.monotonic()
             if message["type"] != "alive":

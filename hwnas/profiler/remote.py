@@ -12,11 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas_agent.wire import printable
-
 from hwnas.core.device import SshOptions
 from hwnas.core.errors import DeviceError, DeviceLost
-from hwnas.core.serial import sha256_file
 from hwnas.profiler.sshlib import paramiko
 from hwnas.profiler.sshlink import CONNECT_S, Link
 
@@ -25,20 +22,6 @@ BLOCK_BYTES = 32 * 1024
 STALL_S = 20.0
 KEPT_BYTES = 16 * 1024
 MAX_PULL_BYTES = 512 * 1024 * 1024
-OLDEST_PYTHON = (3, 8)
-
-# Runs on the device, on whatever Python is there, to say so if it is too old.
-_STORE = (
-    "import hashlib,os,sys\n"
-    "part,path,want=sys.argv[1:]\n"
-    "digest=hashlib.sha256()\n"
-    "f=open(part,'rb')\n"
-    "for block in iter(lambda:f.read(65536),b''): digest.update(block)\n"
-    "f.close()\n"
-    "same=digest.hexdigest()==want\n"
-    "if same: os.rename(part,path)\n"
-    "print('hwnas-store %s %d %d'%('whole' if same else 'torn',sys.version_info[0],sys.version_info[1]))\n"
-)
 
 
 class Remote:
@@ -57,6 +40,11 @@ class Remote:
         self.folder = posixpath.join(root, f"hwnas-work-{secrets.token_hex(8)}")
         self._make(root)
 
+    @property
+    def label(self) -> str:
+        """What messages call the device."""
+        return self._link.hop.label
+
     def push(self, local: Path, name: str, *, beat: Callable[[], None] = lambda: None) -> str:
         """Write ``local`` to ``name.part`` in the folder; the path of ``name``, under which it belongs once it is checked.
 
@@ -69,26 +57,6 @@ class Remote:
                 file.write(block)
                 touch()
                 beat()
-        return path
-
-    def store(self, local: Path, name: str) -> str:
-        """Push ``local``, have the device check its SHA-256, and give it its name; its path."""
-        path = self.push(local, name)
-        status, words = self.run([self.python, "-I", "-c", _STORE, path + ".part", path, sha256_file(local)])
-        label = self._link.hop.label
-        answer = next((line.split() for line in reversed(words.splitlines()) if line.startswith("hwnas-store ")), None)
-        if answer is None or len(answer) != 4:
-            last = next((printable(line).strip() for line in reversed(words.splitlines()) if line.strip()), "no word of why")
-            raise DeviceError(
-                f"{label}: '{self.python}' does not run there (exit code {status}: {last}); install Python 3.8, or name one in [ssh]"
-            )
-        if tuple(map(_number, answer[2:])) < OLDEST_PYTHON:
-            version = printable(".".join(answer[2:]))
-            raise DeviceError(
-                f"{label}: '{self.python}' is Python {version} there; the agent needs 3.8: name a newer one as python in [ssh]"
-            )
-        if answer[1] != "whole":
-            raise DeviceError(f"{label}: {local.name} arrived torn; is the disk full there?")
         return path
 
     def pull(self, path: str, local: Path) -> None:
@@ -126,7 +94,10 @@ class Remote:
                 kept = (kept + data)[-KEPT_BYTES:]
                 if time.monotonic() > deadline:
                     raise DeviceLost(f"{self._link.hop.label}: running {arguments[0]} did not end within {limit_s:g} s")
-            return channel.recv_exit_status(), kept.decode("utf-8", "replace")
+            status = channel.recv_exit_status()
+        if status < 0:
+            raise DeviceLost(f"{self._link.hop.label}: running {arguments[0]}: {self._link.fault() or 'it was killed there'}")
+        return status, kept.decode("utf-8", "replace")
 
     def read(self, name: str, *, patience_s: float) -> str:
         """The beginning of a small file of the folder; empty if there is none."""
@@ -172,7 +143,3 @@ class Remote:
             return stat.S_ISDIR(self._sftp.stat(path).st_mode or 0)
         except FileNotFoundError:
             return False
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0

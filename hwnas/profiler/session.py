@@ -82,6 +82,7 @@ def run_session(
     probe: Path,
     reference: Path,
     quiet_level_us: float | None = None,
+    silence_s: float | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
 ) -> SessionSummary:
@@ -91,7 +92,8 @@ def run_session(
     because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
-    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
+    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device. An agent that says
+    nothing for ``silence_s`` (30 unless given) is given up.
 
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
@@ -102,13 +104,13 @@ def run_session(
         raise ConfigError(
             f"a probe cannot have taken {quiet_level_us} us when the device was quiet; leave the level out where it is unknown"
         )
-    device = read_hello(channel, runtimes=(runtime,))
+    device = read_hello(channel, runtimes=(runtime,), silence_s=silence_s)
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
     _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
     listener = _Listener(channel, jobs, plan, device, on_measured=on_measured, on_progress=on_progress)
-    return listener.listen()
+    return listener.listen(silence_s=silence_s)
 
 
 def stale(levels_us: Mapping[str, float], quiet_level_us: float) -> tuple[str, ...]:
@@ -171,9 +173,9 @@ class _Listener:
         self._ready: Message | None = None
         self._begin = time.monotonic()
 
-    def listen(self) -> SessionSummary:
+    def listen(self, *, silence_s: float | None = None) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
-        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S)
+        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S, silence_s=silence_s)
         try:
             while (message := attention.next())["type"] != "done":
                 self._take(message)

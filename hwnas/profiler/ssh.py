@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_agent import wire
-
 from hwnas.core.device import Device, SshOptions
-from hwnas.core.errors import ConfigError, DeviceError, HostKeyMismatch
-from hwnas.core.serial import sha256_file
+from hwnas.core.errors import DeviceError, HostKeyMismatch
 from hwnas.profiler.channel import LAUNCHERS, Channel
-from hwnas.profiler.framed import FramedChannel
+from hwnas.profiler.pushed import AGENT, PushedChannel, agent_command, store
 from hwnas.profiler.remote import Remote
 from hwnas.profiler.sshlink import Link, connect, pinned_in
 from hwnas.profiler.sshroute import route
 from hwnas.profiler.tail import Tail
 from hwnas.profiler.zipapp import write_zipapp
 
-AGENT = "agent.pyz"
-OWNER = "owner"
-"""The file in which an agent leaves its process number (`hwnas_agent.workfolder`)."""
-GRACE_S = 2.0
 POLL_S = 0.25
-_KILL = "import os,sys; os.kill(int(sys.argv[1]),9)"
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,16}")
 
 
 class _Session:
@@ -91,53 +81,13 @@ class _Session:
         return bool(self._channel.closed)
 
 
-class SshChannel(FramedChannel):
-    """An agent on a device, its folder there, and the connection to it."""
-
-    def __init__(self, link: Link, remote: Remote, command: Any, *, name: str) -> None:
-        self._link = link
-        self._remote = remote
-        self._session = _Session(command)
-        self._tail = Tail(self._session.read_stderr)
-        self._pushed: dict[str, str] = {}
-        self._beaten = time.monotonic()
-        super().__init__(self._session, name=name, epitaph=self._last_words, on_close=self._end)
-
-    def push(self, local: Path, remote: str) -> str:  # noqa: ARG002 - files are named after their content
-        """Write the file to the device under the name of its content, once; the agent checks it before it looks at any later message."""
-        if not local.is_file():
-            raise ConfigError(f"{local}: no such file")
-        digest = sha256_file(local)
-        suffix = local.suffix.lower()
-        name = digest + (suffix if _SUFFIX.fullmatch(suffix) else "")
-        if name not in self._pushed:
-            self._beat()
-            path = self._remote.push(local, name, beat=self._beat)
-            self.send({"type": "file", "name": name, "sha256": digest})
-            self._pushed[name] = path
-        return self._pushed[name]
-
-    def pull(self, remote: str, local: Path) -> None:
-        """Fetch a file of the device; a relative path begins at the agent's folder."""
-        self._remote.pull(remote, local)
-
-    def _beat(self) -> None:
-        """A ping when one is due: pushing may take longer than an agent waits for its host."""
-        if time.monotonic() - self._beaten >= wire.HEARTBEAT_S:
-            self._beaten = time.monotonic()
-            self.send({"type": "ping"})
-
-    def _last_words(self) -> str:
-        return self._link.fault() or self._tail.words()
-
-    def _end(self) -> None:
-        """The agent ends by itself; one that does not is killed, and what it left behind is removed."""
-        with self._link, contextlib.suppress(DeviceError):
-            if not self._session.ended(within_s=GRACE_S) and self._link.alive:
-                pid = self._remote.read(OWNER, patience_s=2 * GRACE_S).strip()
-                if pid.isdigit() and int(pid) > 1:
-                    self._remote.run([self._remote.python, "-c", _KILL, pid], limit_s=5 * GRACE_S)
-            self._remote.remove()
+def _channel(link: Link, remote: Remote, command: Any, *, name: str) -> PushedChannel:
+    """An agent on a device, its folder there, and the connection to it, which goes with the channel."""
+    session = _Session(command)
+    tail = Tail(session.read_stderr)
+    return PushedChannel(
+        session, remote, name=name, epitaph=lambda: link.fault() or tail.words(), alive=lambda: link.alive, release=link.close
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +115,9 @@ class SshLauncher:
         remote = Remote(link, options)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                agent = remote.store(write_zipapp(Path(folder) / AGENT), AGENT)
-            command = remote.start([remote.python, "-u", agent, "--work", remote.folder])
-            return SshChannel(link, remote, command, name=self.device.id)
+                agent = store(remote, write_zipapp(Path(folder) / AGENT), AGENT, table="[ssh]")
+            command = remote.start(agent_command(remote, agent, remote.folder))
+            return _channel(link, remote, command, name=self.device.id)
         except BaseException:
             with contextlib.suppress(DeviceError):
                 remote.remove()

@@ -99,7 +99,7 @@ def test_files_come_and_go(board, tmp_path, monkeypatch):
 def test_a_file_that_arrives_torn_is_refused(board, tmp_path, monkeypatch):
     (tmp_path / "model.bin").write_bytes(b"model")
     with launcher(board.device()).launch() as channel:
-        monkeypatch.setattr("hwnas.profiler.ssh.sha256_file", lambda path: 64 * "0")
+        monkeypatch.setattr("hwnas.profiler.pushed.sha256_file", lambda path: 64 * "0")
         channel.push(tmp_path / "model.bin", "any")
         with pytest.raises(DeviceError, match="a pushed file arrived torn"):
             read_hello(channel, runtimes=("none",))

@@ -7,7 +7,7 @@
 #   tests/rig/setup.sh sshd      # some parts
 set -euo pipefail
 
-parts=(sshd namespaces browser)
+parts=(sshd namespaces adbd browser)
 
 # part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
 part_sshd() { # a device over ssh: a private sshd with its keys
@@ -16,6 +16,17 @@ part_sshd() { # a device over ssh: a private sshd with its keys
 
 part_namespaces() { # a cable that can be cut: two network namespaces and a pair of interfaces
   command -v ip || packages iproute2
+}
+
+part_adbd() { # a device over adb: Debian 13's adbd and adb with their libraries, unpacked into a cache (tests/rig/adbd.py)
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/hwnas/rig" mark=usr/lib/android-sdk/platform-tools/adbd
+  [ -x "$cache/adbd-trixie/$mark" ] && return 0
+  [ "$(id -u)" -eq 0 ] || { why="not root; adbd needs a network namespace of its own"; return 1; }
+  command -v mmdebstrap || packages mmdebstrap debian-archive-keyring iproute2 || return 1
+  mkdir -p "$cache" && rm -rf "$cache/adbd-trixie.part"
+  mmdebstrap --quiet --variant=extract --include=adbd,adb --keyring=/usr/share/keyrings trixie "$cache/adbd-trixie.part" \
+    http://deb.debian.org/debian && [ -x "$cache/adbd-trixie.part/$mark" ] && mv "$cache/adbd-trixie.part" "$cache/adbd-trixie" ||
+    { why="mmdebstrap could not unpack adbd and adb of Debian 13"; return 1; }
 }
 
 part_browser() { # the page agent: chromium, node for its modules, npm for its runtime (see setup_browser.sh)

@@ -1,0 +1,342 @@
+"""One board of the fault campaign: a profile, a fault at a random moment of it, and resuming until it is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.profiling.faulthost import DELIVERED, JOURNAL, LAUNCHING
+from hwnas.profiler.pushed import OWNER
+from tests.rig import adbd, replaying, sshd
+from tests.rig.relay import Relay
+
+SILENCE_S = 3.0
+PATIENCE_S = 4.0
+DEADLINE_S = 75.0
+"""No attempt may take longer: the longest wait of a transport, of a lock, and of the measuring itself, together."""
+CLEAN_S = 15.0
+MAX_ATTEMPTS = 8
+STILL_S = (0.3, 7.0)
+"""How long what stands still does so: some are back before they are given up, some are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of one fault. ``hit`` tells whether anything was there to be hit; the others are what must be 0."""
+
+    transport: str
+    kind: str
+    moment_s: float
+    hit: bool
+    attempts: int
+    seconds: float
+    lost: int
+    twice: int
+    left: int
+    different: int
+    hung: bool
+    errors: tuple[str, ...] = field(default=())
+
+    @property
+    def wrong(self) -> int:
+        """How many things are not as they should be."""
+        return self.lost + self.twice + self.left + self.different + self.hung
+
+
+class Lane:
+    """A board, the line to it, and its faults. ``models`` is the folder of the models; everything else lies in ``root``."""
+
+    transport = ""
+
+    def __init__(self, root: Path, models: Path) -> None:
+        self.root = root
+        self.models = models
+        self.board: Any = None
+        self.relay: Any = None
+        self.expected: dict[str, Any] = {}
+        self.plan: Any = None
+        self.usual_s = 0.0
+        self._orphans: list[Path] = []
+
+    def running(self) -> AbstractContextManager[Lane]:
+        """The board runs inside."""
+        raise NotImplementedError
+
+    def spec(self) -> dict[str, Any]:
+        """How the host reaches the board."""
+        raise NotImplementedError
+
+    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+        """Kinds of faults: what is done, and what undoes it."""
+        return {
+            "agent killed": (lambda: self._agents(signal.SIGKILL), _nothing),
+            "agent stopped": (lambda: self._agents(signal.SIGSTOP), lambda: self._agents(signal.SIGCONT)),
+            "line still": (self.relay.cut, self.relay.mend),
+            "line broken": (self.relay.snap, _nothing),
+            "garbage on the line": (lambda: self.relay.noise(os.urandom(300)), _nothing),
+            "garbage from the agent": (lambda: self._agents(signal.SIGUSR2), _nothing),
+            "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), _nothing),
+        }
+
+    def _agents(self, number: signal.Signals) -> bool:
+        """Send a signal to the agents; whether there was one for it."""
+        found = False
+        for pid in self.board.agents():
+            # a program that is not that far yet would be killed by the signals that mean something to the agent
+            with contextlib.suppress(OSError):
+                if number not in (signal.SIGUSR1, signal.SIGUSR2) or _handles(pid, number):
+                    os.kill(pid, number)
+                    found = True
+        return found
+
+    def undisturbed(self) -> None:
+        """What a profile gives without any fault, and how long it takes."""
+        folder = self._folder("undisturbed")
+        process = self._begin(folder)
+        begin = time.monotonic()
+        if process.wait(timeout=DEADLINE_S) != 0:
+            raise RuntimeError(f"{self.transport}: the undisturbed profile fails: {(folder / 'errors').read_text()}")
+        self.usual_s = time.monotonic() - begin
+        self.expected = _timings(folder)
+        self.plan = self._asked()[1]
+
+    def fault(self, kind: str, seed: int) -> Account:
+        """One profile with one fault in it."""
+        rng = random.Random(seed)
+        folder = self._folder(f"fault{seed}")
+        moment_s = rng.uniform(0.0, 0.95 * self.usual_s)
+        begin = time.monotonic()
+        hung, hit, errors, again, plans = False, False, [], 0, []
+        for attempts in range(1, MAX_ATTEMPTS + 1):
+            known = set(_timings(folder))
+            process = self._begin(folder)
+            if attempts == 1:
+                hit = self._disturb(kind, process, rng, moment_s)
+            try:
+                code = process.wait(timeout=DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                hung = True
+                process.kill()
+                code = process.wait()
+            asked, plan = self._asked()
+            again += len(known & asked)
+            plans += [plan] if plan is not None else []
+            if code == 0 or hung:
+                break
+            errors.append(_last_line(folder / "errors") if code > 0 else "killed")
+        seconds = time.monotonic() - begin
+        return self._account(
+            kind,
+            folder,
+            plans,
+            hit=hit,
+            moment_s=moment_s,
+            attempts=attempts,
+            seconds=seconds,
+            again=again,
+            hung=hung or code != 0,
+            errors=tuple(errors),
+        )
+
+    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> bool:
+        """Wait for the moment, do it, undo it after a while; False if the profile was over, or no agent there, all the while."""
+        do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, _nothing)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=moment_s)
+        hit = False
+        while process.poll() is None and not hit:
+            hit = do() is not False
+            time.sleep(0.0 if hit else 0.02)
+        if undo is not _nothing:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=rng.uniform(*STILL_S))
+            if hit:
+                undo()
+        return hit
+
+    def _account(self, kind: str, folder: Path, plans: list[Any], *, again: int, **facts: Any) -> Account:
+        timings = [record for record in _records(folder) if record["kind"] == "timing"]
+        found = _timings(folder)
+        delivered = (folder / DELIVERED).read_text().split() if (folder / DELIVERED).exists() else []
+        different = sum(found.get(key) != value for key, value in self.expected.items()) + len(found.keys() - self.expected.keys())
+        account = Account(
+            transport=self.transport,
+            kind=kind,
+            lost=len(set(delivered) - found.keys()) + len(self.expected.keys() - found.keys()),
+            twice=len(timings) - len(found) + again,
+            left=self._left(),
+            different=different + sum(plan != self.plan for plan in plans),
+            **facts,
+        )
+        if not account.wrong:
+            shutil.rmtree(folder)
+        return account
+
+    def _left(self) -> int:
+        """Agents and folders of theirs that are still there after a while; none is carried over to the next fault.
+
+        A folder that no agent came to own before its host was gone is the next agent's to remove, when it is old: it is made old here.
+        """
+        left = 0
+        for folder in self._orphans:
+            left += folder.exists()
+            shutil.rmtree(folder, ignore_errors=True)
+        self._orphans = []
+        deadline = time.monotonic() + CLEAN_S
+        while self.board.agents() or any((folder / OWNER).exists() for folder in self._folders()):
+            if time.monotonic() > deadline:
+                left += len(self.board.agents()) + len(self._folders())
+                self._agents(signal.SIGKILL)
+                for folder in self._folders():
+                    shutil.rmtree(folder, ignore_errors=True)
+                break
+            time.sleep(0.05)
+        for folder in self._folders():
+            os.utime(folder, (0, 0))
+            self._orphans.append(folder)
+        return left
+
+    def _folders(self) -> list[Path]:
+        return [next(self.board.home.rglob(name)) for name in self.board.work_folders]
+
+    def _begin(self, folder: Path) -> subprocess.Popen[str]:
+        """A host that has turned to the device."""
+        (self.board.root / "asked.jsonl").unlink(missing_ok=True)
+        spec = folder / "spec.json"
+        spec.write_text(json.dumps({**self.spec(), "folder": str(folder), "models": str(self.models), "silence_s": SILENCE_S}))
+        with (folder / "errors").open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.profiling.faulthost", str(spec)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        if process.stdout is None or process.stdout.readline().strip() != LAUNCHING:
+            process.wait(timeout=DEADLINE_S)
+        return process
+
+    def _asked(self) -> tuple[set[str], Any]:
+        """Ids that the agent was asked for since the host began, and under which plan; None where it was asked for nothing."""
+        path = self.board.root / "asked.jsonl"
+        messages = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        begins = [{key: message[key] for key in ("runtime", "threads", "plan")} for message in messages if message["type"] == "begin"]
+        return {message["id"] for message in messages if message["type"] == "job"}, begins[0] if begins else None
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        folder.mkdir()
+        return folder
+
+
+class SshLane(Lane):
+    """A board behind a real sshd."""
+
+    transport = "ssh"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Lane]:
+        """See `Lane`."""
+        with sshd.running(self.root / "board") as self.board:
+            self.relay = Relay(lambda: _connected(self.board.port))
+            try:
+                yield self
+            finally:
+                self.relay.close()
+
+    def spec(self) -> dict[str, Any]:
+        """See `Lane`."""
+        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
+        return {"address": f"127.0.0.1:{self.relay.port}", "ssh": asdict(device.ssh)}
+
+    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+        """See `Lane`."""
+        return {
+            **super().faults(),
+            "sshd killed": (lambda: self.board.signal(signal.SIGKILL), self._restart),
+            "sshd stopped": (lambda: self.board.signal(signal.SIGSTOP), lambda: self.board.signal(signal.SIGCONT)),
+            "power cut": (self.board.stop, self.board.start),
+        }
+
+    def _restart(self) -> None:
+        self.board.process.wait()
+        self.board.start()
+
+
+class AdbLane(Lane):
+    """A board behind a real adbd."""
+
+    transport = "adb"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Lane]:
+        """See `Lane`."""
+        with adbd.running(self.root / "board") as self.board:
+            self.relay = self.board.relay
+            yield self
+
+    def spec(self) -> dict[str, Any]:
+        """See `Lane`."""
+        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
+        return {"address": device.address, "adb": asdict(device.adb), "patience_s": PATIENCE_S}
+
+    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+        """See `Lane`."""
+        return {
+            **super().faults(),
+            "adbd killed": (self.board.kill, self.board.start_adbd),
+            "adbd stopped": (lambda: self.board.kill(signal.SIGSTOP), lambda: self.board.kill(signal.SIGCONT)),
+            "power cut": (self.board.power_off, self.board.start_adbd),
+            "adb server killed": (self.board.stop_server, self.board.start_server),
+        }
+
+
+HOST_KILLED = "host killed"
+
+
+def _nothing() -> None:
+    pass
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def _connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    path = folder / JOURNAL
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _timings(folder: Path) -> dict[str, Any]:
+    return {record["key"]: _samples(record["regimes"]) for record in _records(folder) if record["kind"] == "timing"}
+
+
+def _samples(regimes: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not depend on how often a profile was resumed: all but the chunk that a model was in, and how long it took to load."""
+    return {name: (found["samples_ms"], found["rejected"], found["facts"]["runs_per_sample"]) for name, found in regimes.items()}
+
+
+def _last_line(path: Path) -> str:
+    return next((line for line in reversed(path.read_text(errors="replace").splitlines()) if line.strip()), "no word")

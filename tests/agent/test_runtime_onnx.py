@@ -92,8 +92,8 @@ class Pretend:
         def add_session_config_entry(self, key, value):
             self.entries[key] = value
 
-    def InferenceSession(self, path, options, *, providers, enable_fallback):  # noqa: N802 - onnxruntime's name
-        self.asked = (providers, enable_fallback, options.entries)
+    def InferenceSession(self, path, options, *, providers, **keywords):  # noqa: N802 - onnxruntime's name
+        self.asked = (providers, keywords)
         if self.failure:
             raise RuntimeError(self.failure)
         part, node = namedtuple("part", "ep_name get_nodes"), namedtuple("node", "op_type name")
@@ -118,7 +118,7 @@ def test_tensors_are_bound_on_the_gpu_and_a_call_waits_for_it(monkeypatch):
     subject = load(open_runtime("onnxruntime-cuda"), Job("a", "a.onnx"), SETTINGS)
     assert pretend.done[:2] == [("input", "x", "cuda", 0), ("output", "y", "cuda")]
     assert pretend.done[2:] == ["run", "wait"] * 2
-    assert pretend.asked[:2] == ([CUDA], 0)
+    assert pretend.asked == ([CUDA], {"enable_fallback": 0})
     assert subject.execution == (f"{CUDA} 2", 0, None)
 
 

@@ -8,6 +8,7 @@ was made, another one is an error, and nodes that other providers run are told w
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 import tempfile
@@ -88,16 +89,19 @@ def _session(ort: Any, path: str, threads: int, provider: Provider, profile: str
     options.log_severity_level = 3
     # Many models are loaded at once: threads that spin after their run would slow down the next model.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    keywords = {}
     if provider.wanted != (CPU,):
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        # a provider that does not load then says why; releases before 1.8 take no such word, later ones may not know it and fall back
+        if any(slot.kind is slot.VAR_KEYWORD for slot in inspect.signature(ort.InferenceSession).parameters.values()):
+            keywords["enable_fallback"] = 0
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
     with warnings.catch_warnings():
         # a provider that is left out is warned of here and found out below
         warnings.simplefilter("ignore")
-        # without its fall-back a provider that does not load says why; releases that do not know the word take it and fall back
-        return ort.InferenceSession(path, options, providers=list(provider.wanted), enable_fallback=0)
+        return ort.InferenceSession(path, options, providers=list(provider.wanted), **keywords)
 
 
 def _require(name: str, wanted: str, got: list[str]) -> None:

@@ -81,7 +81,7 @@ def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
 
 
 def _below(root: Path, device: str, runtime: str | None) -> list[Path]:
-    return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.startswith(f"{runtime}-"))
+    return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.rsplit("-", 4)[0] == runtime)
 
 
 def _known(workspace: Workspace, name: str) -> str:
@@ -103,4 +103,16 @@ def _facts(path: Path, table: LatencyTable) -> dict[str, object]:
         "blocks measured": len(table.entries),
         "networks measured": len(table.networks),
         **plain(table.facts),
+        **_fallen_back(table),
     }
+
+
+def _fallen_back(table: LatencyTable) -> dict[str, object]:
+    """What did not run on the runtime's own executor, where anything did not: of blocks and networks, the worst first."""
+    models = {**table.entries, **{key: network.measurement for key, network in table.networks.items()}}
+    fallen = {key: m for key, m in models.items() if m.facts.get("fallbacks")}
+    if not fallen:
+        return {}
+    key, worst = max(fallen.items(), key=lambda item: (item[1].facts["fallbacks"], item[0]))
+    words = f"{key}: {worst.facts['executed_by']} ({worst.facts['execution_note']})"
+    return {"fell back": f"{len(fallen)} of {len(models)} models have nodes that ran elsewhere, most of all {words}"}

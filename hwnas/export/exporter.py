@@ -27,7 +27,9 @@ PRECISIONS = ("fp32", "int8")
 
 PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
 """What runs in a browser: runtimes of their own, with times of their own."""
-RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"onnxruntime": "onnx", "litert": "tflite"} | dict.fromkeys(PAGE_RUNTIMES, "onnx"))
+ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", *PAGE_RUNTIMES)
+"""What reads ONNX: one runtime a provider, since their times have nothing to do with one another."""
+RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite"} | dict.fromkeys(ONNX_RUNTIMES, "onnx"))
 """The file format that each runtime reads."""
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hwnas_agent.wire import printable
 
@@ -19,6 +20,8 @@ GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
 BAND = 1.06
 """Levels of the probe further apart than this factor are different speeds of the device."""
+
+_EXECUTION_TEXT = {"executed_by": "by", "execution_note": "note"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +260,12 @@ class _Listener:
         return f"{len(self._measured)} of {len(self._wanted)} models were measured and are kept"
 
 
+def _executed(execution: Mapping[str, Any]) -> dict[str, Fact]:
+    """What ran a model and how many of its nodes fell back, as facts; None is unknown, and the note says why."""
+    text = {name: None if execution[key] is None else printable(execution[key], 600) for name, key in _EXECUTION_TEXT.items()}
+    return {**text, "fallbacks": execution["fallbacks"]}
+
+
 def measurements(message: Message, *, runtime_version: str) -> dict[str, Measurement]:
     """A ``result`` of the agent as one measurement per regime."""
     shared: dict[str, Fact] = {
@@ -264,6 +273,7 @@ def measurements(message: Message, *, runtime_version: str) -> dict[str, Measure
         "quiet_level_us": message["quiet_level_us"],
         "runs_per_sample": message["runs_per_sample"],
         "chunk": message["chunk"],
+        **_executed(message["execution"]),
     }
 
     def one(regime: str, rejected: int) -> Measurement:

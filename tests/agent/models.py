@@ -47,27 +47,34 @@ def onnx_identity(path: Path, *, element: int, shape: list[int | str]) -> Path:
 
 def tflite_relu(path: Path, *, side: int = 16, int8: bool = False) -> Path:
     """``(1, S, S, 4)`` float32 or int8: one RELU."""
+    return tflite_chain(path, "RELU", side=side, int8=int8)
+
+
+def tflite_chain(path: Path, *operators: str, side: int = 16, int8: bool = False) -> Path:
+    """``(1, S, S, 4)`` float32 or int8: operators of one input and no options, one after the other."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     graph = schema.SubGraphT()
-    graph.tensors, graph.inputs, graph.outputs = [], [0], [1]
-    for name in ("x", "y"):
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [0], [len(operators)]
+    for number in range(len(operators) + 1):
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.buffer = name, [1, side, side, 4], 0
+        tensor.name, tensor.shape, tensor.buffer = f"t{number}", [1, side, side, 4], 0
         tensor.type = schema.TensorType.INT8 if int8 else schema.TensorType.FLOAT32
         if int8:
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.scale, tensor.quantization.zeroPoint = [0.1], [0]
         graph.tensors.append(tensor)
-    operator = schema.OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
-    graph.operators = [operator]
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
-    code.version = 2 if int8 else 1
     model = schema.ModelT()
-    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [schema.BufferT()]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
+    for number, name in enumerate(operators):
+        operator, code = schema.OperatorT(), schema.OperatorCodeT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = number, [number], [number + 1]
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = 2 if int8 else 1
+        graph.operators.append(operator)
+        model.operatorCodes.append(code)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))

@@ -1,12 +1,13 @@
 from hwnas_agent.facts import _scaled, device_facts, fact_from, hello
 from hwnas_agent.process import RunQueue
+from hwnas_agent.runtimes import RUNTIMES
 from hwnas_agent.wire import FROM_AGENT, check
 
 
 def test_hello_is_of_the_protocol_and_names_the_runtimes_asked_for():
     message = check(hello(["onnxruntime"]), FROM_AGENT)
     assert list(message["runtimes"]) == ["onnxruntime"]
-    assert set(hello([])["runtimes"]) == {"litert", "onnxruntime"}
+    assert set(hello([])["runtimes"]) == set(RUNTIMES)
 
 
 def test_what_cannot_be_read_is_absent_with_the_reason_and_never_zero(tmp_path):

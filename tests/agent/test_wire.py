@@ -115,6 +115,7 @@ def test_the_longest_result_fits_into_a_line():
     result = {
         "type": "result", "id": "\U0001f600" * 512, "quiet_ms": longest_ms, "typical_ms": longest_ms, "rejected": 2**53 - 1,
         "load_ms": 99999.123456, "first_ms": 99999.123456, "runs_per_sample": 1000, "quiet_level_us": 1 / 3, "chunk": 2**53 - 1,
+        "execution": {"by": "\U0001f600" * 100, "fallbacks": 2**53 - 1, "note": "\U0001f600" * 240},
     }  # fmt: skip
     encoder = wire.Encoder(wire.AGENT_MAGIC, wire.FROM_AGENT)
     assert len(decoder().feed(encoder.opening() + encoder.encode(result))) == 1

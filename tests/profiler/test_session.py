@@ -47,6 +47,7 @@ def result(key, **changes):
         "runs_per_sample": 2,
         "quiet_level_us": 120.0,
         "chunk": 0,
+        "execution": {"by": "CPUExecutionProvider", "fallbacks": 0, "note": None},
     }
     return {**message, **changes}
 
@@ -74,7 +75,16 @@ def test_results_are_handed_on_as_they_come(tmp_path):
     assert quiet.samples_ms == (0.1, 0.2, 0.3)
     assert (quiet.rejected, quiet.load_ms, quiet.first_ms) == (2, 1.5, 0.9)
     assert quiet.peak_memory_bytes is None
-    assert quiet.facts == {"regime": "quiet", "runtime_version": "1.20.0", "quiet_level_us": 120.0, "runs_per_sample": 2, "chunk": 0}
+    assert quiet.facts == {
+        "regime": "quiet",
+        "runtime_version": "1.20.0",
+        "quiet_level_us": 120.0,
+        "runs_per_sample": 2,
+        "chunk": 0,
+        "executed_by": "CPUExecutionProvider",
+        "fallbacks": 0,
+        "execution_note": None,
+    }
     assert typical.samples_ms == (0.1, 0.4)
     assert (typical.rejected, typical.facts["regime"]) == (0, "typical")
     assert summary.measured == ("b", "a")

@@ -86,6 +86,7 @@ class PretendChannel:
         return {
             "type": "result", "id": key, "quiet_ms": quiet, "typical_ms": [1.1 * t for t in quiet], "rejected": 1, "load_ms": 1.0,
             "first_ms": 1.0, "runs_per_sample": 1, "quiet_level_us": self.level_us, "chunk": 0,
+            "execution": {"by": "pretend", "fallbacks": 0, "note": None},
         }  # fmt: skip
 
     def receive(self, *, timeout_s):

@@ -7,7 +7,7 @@
 #   tests/rig/setup.sh sshd      # some parts
 set -euo pipefail
 
-parts=(sshd namespaces adbd browser)
+parts=(sshd namespaces adbd browser arm64)
 
 # part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
 part_sshd() { # a device over ssh: a private sshd with its keys
@@ -31,6 +31,14 @@ part_adbd() { # a device over adb: Debian 13's adbd and adb with their libraries
 
 part_browser() { # the page agent: chromium, node for its modules, npm for its runtime (see setup_browser.sh)
   { command -v chromium && command -v node && command -v npm; } || packages chromium nodejs npm
+}
+
+part_arm64() { # a 64-bit Arm board: qemu-user behind binfmt_misc, and what makes a Debian root of that architecture
+  { command -v mmdebstrap && command -v update-binfmts && command -v qemu-aarch64-static; } ||
+    packages mmdebstrap binfmt-support qemu-user-static || return 1
+  local misc=/proc/sys/fs/binfmt_misc
+  [ -e "$misc/register" ] || mount -t binfmt_misc binfmt_misc "$misc" 2>/dev/null || { why="binfmt_misc cannot be mounted here"; return 1; }
+  [ -e "$misc/qemu-aarch64" ] || update-binfmts --enable qemu-aarch64 >/dev/null || { why="qemu-aarch64 cannot be registered here"; return 1; }
 }
 
 # While this file is there, Debian's packages start no service.

@@ -20,7 +20,7 @@ from typing import Callable, Sequence
 
 from hwnas_agent.band import QuietBand
 from hwnas_agent.process import RunQueue
-from hwnas_agent.runtimes import ModelUnusable, Run, Runtime
+from hwnas_agent.runtime import ModelUnusable, Run, Runtime
 from hwnas_agent.subject import Clock, Job, Sample, Settings, Subject, load
 from hwnas_agent.wire import MAX_SAMPLES, Message
 
@@ -258,6 +258,7 @@ class Session:
                 "runs_per_sample": subject.runs,
                 "quiet_level_us": self._band.level_us,
                 "chunk": chunk,
+                "execution": subject.execution._asdict(),
             }
         )
         subject.unload()

@@ -11,7 +11,7 @@ import time
 from typing import Callable, NamedTuple
 
 from hwnas_agent.band import QuietBand
-from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
+from hwnas_agent.runtime import UNTOLD, Execution, ModelUnusable, Run, Runtime, RuntimeUnusable, told
 from hwnas_agent.wire import printable
 
 MAX_RUNS = 1000
@@ -72,9 +72,10 @@ class Typical:
 class Subject:
     """A loaded model with its samples so far; each lasts ``sample_ns`` or more if `MAX_RUNS` are enough for that."""
 
-    def __init__(self, job: Job, run: Run, load_ns: int, first_ns: int, run_ns: int, sample_ns: int) -> None:
+    def __init__(self, job: Job, run: Run, load_ns: int, first_ns: int, run_ns: int, sample_ns: int, execution: Execution = UNTOLD) -> None:
         self.job = job
         self.run = run
+        self.execution = execution
         self.load_ns = load_ns
         self.first_ns = first_ns
         self.run_ns = run_ns
@@ -106,7 +107,7 @@ def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.per
     """Load, run for the first time, warm up; a model that does not load or run raises `ModelUnusable` with the runtime's words."""
     try:
         start = clock()
-        run = runtime.load(job.path, settings.threads, settings.seed)
+        run, tell = told(runtime.load(job.path, settings.threads, settings.seed))
         loaded = clock()
         run()
         first = clock()
@@ -120,4 +121,4 @@ def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.per
     except Exception as problem:  # noqa: BLE001 - runtimes raise classes of their own, which the agent cannot name
         words = str(problem).replace(job.path, "the file")
         raise ModelUnusable(printable(f"{type(problem).__name__}: {words}", 600)) from None
-    return Subject(job, run, loaded - start, first - loaded, own, int(1e3 * settings.min_sample_us))
+    return Subject(job, run, loaded - start, first - loaded, own, int(1e3 * settings.min_sample_us), tell())

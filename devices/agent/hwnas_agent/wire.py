@@ -94,6 +94,7 @@ _NAME, _ID, _PATH, _REASON = _text(64), _text(512), _text(4096), _text(600)
 _CORES = _many(_integer, 4096)
 _FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
 _RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
+_EXECUTION = _record(by=_optional(_text(100)), fallbacks=_optional(_integer), note=_optional(_text(240)))
 _PLAN = _record(
     warmup=_integer,
     min_repeats=_upto(MAX_SAMPLES),
@@ -146,6 +147,7 @@ FROM_AGENT: Schema = {
         "runs_per_sample": _integer,
         "quiet_level_us": _number,
         "chunk": _integer,
+        "execution": _EXECUTION,
     },
     "failed": {"id": _ID, "reason": _REASON},
     "refused": {"reason": _REASON},

@@ -243,6 +243,7 @@ export class Session {
       runs_per_sample: subject.runs,
       quiet_level_us: this.#band.levelUs,
       chunk,
+      execution: subject.execution,
     });
     await subject.unload();
   }

@@ -61,7 +61,8 @@ export async function open(name, threads, fetchBytes) {
     session.inputMetadata.forEach((slot, offset) => {
       feeds[slot.name] = randomInput(ort, slot, seed + offset);
     });
-    return { run: () => session.run(feeds), release: () => session.release() };
+    // neither has anything to fall back on: WebAssembly is one provider, and WebGPU's session fails where a node is not WebGPU's
+    return { run: () => session.run(feeds), release: () => session.release(), execution: { by: provider, fallbacks: 0, note: null } };
   }
 
   return { version: ort.env.versions.web, provider, threads, fetch: fetchBytes, load };

@@ -12,6 +12,9 @@ export class ModelUnusable extends Error {}
 /** A runtime that is not here, or does not run as it was asked to. */
 export class RuntimeUnusable extends Error {}
 
+/** What is known of a model whose runtime does not tell who runs it: by whom, how many nodes fell back, a note. Unknown is null. */
+export const UNTOLD = { by: null, fallbacks: null, note: "the runtime does not tell" };
+
 /** First attempts, evenly spread over the session: all while they are few, at least half as many beyond. */
 export class Typical {
   runsMs = [];
@@ -39,6 +42,7 @@ export class Subject {
   constructor(job, model, { loadMs, firstMs, runMs, sampleMs }) {
     this.job = job;
     this.model = model;
+    this.execution = model.execution ?? UNTOLD;
     this.loadMs = loadMs;
     this.firstMs = firstMs;
     this.runMs = runMs;

@@ -239,7 +239,7 @@ class Workspace:
     @cached_property
     def devices(self) -> Mapping[str, Device]:
         """All device descriptors by id, which is the file's name."""
-        return {path.stem: _device(path) for path in sorted((self.root / "devices").glob("*.toml"))}
+        return {path.stem: device_from(read_toml(path), path) for path in sorted((self.root / "devices").glob("*.toml"))}
 
     def device(self, name: str) -> Device:
         """One device; an unknown id raises `UnknownNameError` with a suggestion."""
@@ -265,8 +265,9 @@ class Workspace:
         return found
 
 
-def _device(path: Path) -> Device:
-    read = parse(_Descriptor, read_toml(path), where=str(path))
+def device_from(table: Mapping[str, object], path: Path) -> Device:
+    """What the TOML table of a descriptor at ``path`` describes; wrong ones raise `ConfigError`."""
+    read = parse(_Descriptor, table, where=str(path))
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
         return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hwnas.cli.added import add
 from hwnas.cli.console import show_json, show_table
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.cli.trust import trust
@@ -16,7 +17,8 @@ from hwnas.core.serial import plain
 if TYPE_CHECKING:
     from hwnas.pipeline.checking import Checked
 
-app = typer.Typer(help="Devices: list them, check one, trust one's host key.", no_args_is_help=True)
+app = typer.Typer(help="Devices: add one, list them, check them, trust one's host key.", no_args_is_help=True)
+app.command("add")(add)
 app.command("trust")(trust)
 
 

@@ -76,7 +76,7 @@ def _outcome(device: Device, found: Checked | BaseException | None, deadline_s: 
 def check_device(device: Device, *, wait_s: float | None = None) -> Checked:
     """Start the device's agent, ask it, and end it; a device that cannot be asked is a result, not an error."""
     try:
-        report = check(_waiting(LAUNCHERS.get(device.transport)(device), wait_s))
+        report = report_of(device, wait_s=wait_s)
     except (DeviceError, UsageError) as problem:
         return Checked(device.id, False, False, str(problem), (_remedy(device, problem),))
     wanted = device.runtimes or tuple(report.runtimes)
@@ -84,6 +84,11 @@ def check_device(device: Device, *, wait_s: float | None = None) -> Checked:
     have = [f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None]
     words = [f"Python {report.python}" if report.python else report.system, report.arch, f"{len(report.cores)} cores", *have]
     return Checked(device.id, True, usable, ", ".join(words), advice(report, wanted), report)
+
+
+def report_of(device: Device, *, wait_s: float | None = None) -> DeviceReport:
+    """What the device says of itself; `DeviceError` where it does not, `UsageError` where it cannot be asked from here."""
+    return check(_waiting(LAUNCHERS.get(device.transport)(device), wait_s))
 
 
 def _waiting(launcher: Launcher, wait_s: float | None) -> Launcher:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 import hwnas.profiler.browser
 import hwnas.profiler.local  # noqa: F401  (registers its transport)
-from hwnas.core.device import Device, Fact, SshOptions
+from hwnas.core.device import Device, Fact, NativeOptions, SshOptions
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
@@ -201,6 +201,7 @@ class _Descriptor:
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
+    native: NativeOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -270,6 +271,7 @@ def device_from(table: Mapping[str, object], path: Path) -> Device:
     read = parse(_Descriptor, table, where=str(path))
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
-        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh)
+        native = read.native and read.native.beside(path.parent.resolve())
+        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh, native=native)
     except ConfigError as problem:
         raise ConfigError(f"{path}: {problem}") from None

@@ -14,6 +14,8 @@ MYPY38 := mypy==1.14.1 mypy_extensions==1.2.0 typing_extensions==4.16.0
 
 PIP := -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(PY) -m pytest
+# One worker a core: each is pinned to its own (tests/conftest.py).
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 TYPED := hwnas $(wildcard scripts/*.py) $(if $(wildcard benchmarks/*/*.py),benchmarks)
 
 .DEFAULT_GOAL := help
@@ -40,7 +42,7 @@ demo: $(READY) ## run the whole pipeline on this machine: profile, train, search
 	@$(VENV)/bin/hwnas run
 
 test: $(READY) ## run the tests, with coverage of at least 90 %
-	$(PYTEST) -m "not slow" --cov --cov-fail-under=90 $(ARGS)
+	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile --cov --cov-fail-under=90 $(ARGS)
 
 # pytest exits with 5 where nothing was collected.
 test-slow: $(READY) ## run the slow rigs

@@ -79,11 +79,11 @@ def test_an_interruption_says_that_nothing_is_lost(tmp_path, pretend):
     # started in the background of a shell, a test ignores Ctrl-C, and so would what it starts
     heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(root.glob("runs/stages/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == "interrupted; what was finished is kept, run the same command again to go on"

@@ -41,7 +41,7 @@ def test_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0] == PROJECT["version"]
 
 
-@pytest.mark.parametrize("requirement", list(requirements(PROJECT["dependencies"] + EXTRAS["dev"])), ids=str)
+@pytest.mark.parametrize("requirement", sorted(requirements(PROJECT["dependencies"] + EXTRAS["dev"]), key=str), ids=str)
 def test_every_requirement_is_pinned_to_a_version_that_it_allows(requirement: Requirement) -> None:
     version = pins().get(canonicalize_name(requirement.name))
     assert version is not None, f"constraints.txt does not pin {requirement.name}"

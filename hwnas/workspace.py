@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 import hwnas.profiler.browser
 import hwnas.profiler.local  # noqa: F401  (registers its transport)
-from hwnas.core.device import AdbOptions, Device, Fact, SshOptions
+from hwnas.core.device import AdbOptions, Device, Fact, NativeOptions, SshOptions
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
@@ -202,6 +202,7 @@ class _Descriptor:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
     adb: AdbOptions | None = None
+    native: NativeOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -240,7 +241,7 @@ class Workspace:
     @cached_property
     def devices(self) -> Mapping[str, Device]:
         """All device descriptors by id, which is the file's name."""
-        return {path.stem: _device(path) for path in sorted((self.root / "devices").glob("*.toml"))}
+        return {path.stem: device_from(read_toml(path), path) for path in sorted((self.root / "devices").glob("*.toml"))}
 
     def device(self, name: str) -> Device:
         """One device; an unknown id raises `UnknownNameError` with a suggestion."""
@@ -266,10 +267,12 @@ class Workspace:
         return found
 
 
-def _device(path: Path) -> Device:
-    read = parse(_Descriptor, read_toml(path), where=str(path))
+def device_from(table: Mapping[str, object], path: Path) -> Device:
+    """What the TOML table of a descriptor at ``path`` describes; wrong ones raise `ConfigError`."""
+    read = parse(_Descriptor, table, where=str(path))
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
-        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh, read.adb)
+        native = read.native and read.native.beside(path.parent.resolve())
+        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh, read.adb, native)
     except ConfigError as problem:
         raise ConfigError(f"{path}: {problem}") from None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hwnas.cli.added import add
 from hwnas.cli.console import show_json, show_table
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.cli.trust import trust
 from hwnas.core.errors import DeviceError
+from hwnas.core.serial import plain
 
-app = typer.Typer(help="Devices: list them, check one, trust one's host key.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from hwnas.pipeline.checking import Checked
+
+app = typer.Typer(help="Devices: add one, list them, check them, trust one's host key.", no_args_is_help=True)
+app.command("add")(add)
 app.command("trust")(trust)
 
 
@@ -32,19 +38,50 @@ def list_devices(folder: Folder = Path(), json: Json = False) -> None:
 @app.command("check")
 def check(
     names: Annotated[list[str] | None, typer.Argument(help="Devices; all of them unless named.")] = None,
+    wait_s: Annotated[
+        float | None,
+        typer.Option(min=1, help="How long to wait for a device's page, in seconds; 300 for named devices, 10 for others."),
+    ] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
-    """Ask each device what it is: reachable, runtimes and versions, governor, what to fix. Exit code 3 if one cannot be used."""
-    from hwnas.pipeline.checking import check_device
+    """Ask all devices at once what they are: reachable, agent, runtimes, clock, heat, what to fix. Exit code 3 if one cannot be used."""
+    from hwnas.pipeline.checking import PAGE_WAIT_S, check_devices, first_unusable
 
     workspace = open_workspace(folder)
-    reports = [check_device(workspace.device(name)) for name in names or list(workspace.devices)]
+    devices = [workspace.device(name) for name in names or list(workspace.devices)]
+    checked = check_devices(devices, wait_s=wait_s if wait_s or names else PAGE_WAIT_S)
     if json:
-        show_json(reports)
+        show_json([{**plain(one), "fix": "; ".join(one.fixes)} for one in checked])
     else:
-        rows = [(r.device, "yes" if r.reachable else "no", r.summary, r.fix or "-") for r in reports]
-        show_table(("device", "reachable", "what it says", "what to fix"), rows)
-    unusable = [r for r in reports if not r.usable]
-    if unusable:
-        raise DeviceError(f"{unusable[0].device}: {unusable[0].fix}")
+        show_table(
+            ("device", "reachable", "what it says", "runtimes", "clock", "heat", "idle", "what to fix"), [_row(one) for one in checked]
+        )
+    unusable = first_unusable(checked)
+    if unusable is not None:
+        raise DeviceError(f"{unusable.device}: {'; '.join(unusable.fixes)}")
+
+
+def _row(checked: Checked) -> tuple[str, ...]:
+    fixes = "\n".join(checked.fixes) or "-"
+    report = checked.report
+    if report is None:
+        return (checked.device, "no", checked.summary, "-", "-", "-", "-", fixes)
+    facts = report.facts
+    says = f"agent {report.agent}, {f'Python {report.python}, ' if report.python else ''}{report.system}, {report.arch}"
+    model = f"\n{facts['model']}" if facts.get("model") else ""
+    runtimes = "\n".join(f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None) or "none"
+    clock = "\n".join(str(facts[name]) for name in ("governors", "clusters") if facts.get(name)) or str(facts.get("governor") or "unknown")
+    hottest, slowed = facts.get("hottest_c"), facts.get("throttled") or facts.get("thermal_status")
+    heat = "unknown" if not isinstance(hottest, (int, float)) else f"{hottest:.0f} °C"
+    idle = facts.get("idle_share")
+    return (
+        checked.device,
+        "yes",
+        f"{says}, {len(report.cores)} cores{model}",
+        runtimes,
+        clock,
+        heat + (f"\nslowed: {slowed}" if slowed and slowed not in ("no", "none") else ""),
+        "unknown" if not isinstance(idle, (int, float)) else f"{idle:.0%}",
+        fixes,
+    )

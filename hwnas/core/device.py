@@ -89,6 +89,46 @@ class AdbOptions:
             raise ConfigError(f"port {self.port} is not from 1 to 65535")
 
 
+NATIVE_TOOLS = {"benchmark_model": "litert", "onnxruntime_perf_test": "onnxruntime"}
+"""Benchmark programs that can measure where there is no Python, and the runtime that each is built on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeOptions:
+    """``[native]`` of a device on which a benchmark program measures in place of the agent, because there is no Python.
+
+    ``tool`` is one of `NATIVE_TOOLS`, ``path`` its binary on this machine (built for the device; relative to the descriptor's folder),
+    ``args`` more arguments for it, and ``cores`` those that it is pinned to (the last ones unless given).
+    """
+
+    tool: str
+    path: str
+    args: tuple[str, ...] = ()
+    cores: tuple[int, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if self.tool not in NATIVE_TOOLS:
+            raise ConfigError(f"tool is '{self.tool}'; there are {', '.join(sorted(NATIVE_TOOLS))}")
+        if not self.path or len(self.args) > 64 or not all(text.isprintable() and text for text in (self.path, *self.args)):
+            raise ConfigError("path and args need text without control characters, at most 64 args")
+        if len(set(self.cores)) != len(self.cores) or not all(0 <= core < 1024 for core in self.cores):
+            raise ConfigError(f"cores {list(self.cores)} are not distinct numbers from 0 to 1023")
+
+    def beside(self, folder: Path) -> NativeOptions:
+        """The same with an absolute path, from ``folder``; ``~`` is the user's home."""
+        try:
+            return replace(self, path=str(folder / Path(self.path).expanduser()))
+        except RuntimeError as problem:
+            raise ConfigError(f"a path begins with the home of an unknown user: {problem}") from None
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that the tool measures with."""
+        return NATIVE_TOOLS[self.tool]
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
@@ -101,12 +141,17 @@ class Device:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
     adb: AdbOptions | None = None
+    native: NativeOptions | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
+        if self.native is not None and set(self.runtimes) - {self.native.runtime}:
+            raise ConfigError(
+                f"{self.native.tool} measures '{self.native.runtime}' and no other runtime; runtimes name {list(self.runtimes)}"
+            )
         if self.ssh is not None and self.transport != "ssh":
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
         if self.adb is not None and self.transport != "adb":

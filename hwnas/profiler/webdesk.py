@@ -31,6 +31,9 @@ RETURN_S = 8.0
 PRESENT_S = 15.0
 """A page that asked for messages within this time is there."""
 MAX_TOTAL_BYTES = 512 * 1024 * 1024
+MAX_UNREAD_BYTES = 16 * 1024 * 1024
+LEAST_CHARGE = 1024
+"""What a message that nobody has read yet counts for at least, in bytes: a short one takes more room than it has characters."""
 KEY_BYTES = 32
 
 
@@ -49,6 +52,8 @@ class Desk:
         self._models: dict[str, Path] = {}
         self._outbox: deque[tuple[int, Message]] = deque()
         self._said = self._heard = self._bytes = 0
+        self._unread = 0
+        self._broken: ProtocolError | None = None
         self._inbox: deque[Message | HwnasError] = deque()
         self._last_heard: float | None = None
         self._left: float | None = None
@@ -85,17 +90,18 @@ class Desk:
         """Lines of JSON, each a numbered message of `hwnas_agent.wire.FROM_AGENT`; ones that are here already are passed over."""
         with self._changed:
             self._check(key, life)
+            if self._broken is not None:
+                raise PageRefused(400, wire.printable(str(self._broken)))
             try:
                 self._bytes += len(body)
                 if self._bytes > MAX_TOTAL_BYTES:
                     raise wire.WireError(f"the page sent more than {MAX_TOTAL_BYTES} bytes")
                 for line in body.splitlines():
                     self._take(line)
-            except wire.WireError as problem:
-                self._inbox.append(ProtocolError(f"{self.name}: {problem}"))
-                raise PageRefused(400, wire.printable(str(problem))) from None
-            except ProtocolError as problem:
-                self._inbox.append(ProtocolError(f"{self.name}: {problem}"))
+            except (wire.WireError, ProtocolError) as problem:
+                # the host is told once; what such a page says after that is not looked at
+                self._broken = ProtocolError(f"{self.name}: {problem}")
+                self._inbox.append(self._broken)
                 raise PageRefused(400, wire.printable(str(problem))) from None
             finally:
                 self._changed.notify_all()
@@ -185,6 +191,8 @@ class Desk:
                     raise AgentTimeout(f"{self.name}: no word from the page within {timeout_s:g} s")
                 self._changed.wait(min(end - now, 0.5))
             found = self._inbox.popleft()
+            if not self._inbox:
+                self._unread = 0
         if isinstance(found, HwnasError):
             raise found
         return found
@@ -207,7 +215,8 @@ class Desk:
         self._outbox.clear()
         self._inbox.clear()
         self._models.clear()
-        self._bytes = 0
+        self._bytes = self._unread = 0
+        self._broken = None
         self._changed.notify_all()
 
     def _queue(self, message: Message) -> None:
@@ -246,4 +255,7 @@ class Desk:
         self._heard += 1
         heard = self._talk.hear(message) if self._talk is not None else None
         if heard is not None:
+            self._unread += max(len(line), LEAST_CHARGE)
+            if self._unread > MAX_UNREAD_BYTES:
+                raise wire.WireError("the page talks faster than the host reads")
             self._inbox.append(heard)

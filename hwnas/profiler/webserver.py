@@ -158,7 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(problem.status, "text/plain; charset=utf-8", f"{problem}\n".encode())
 
     def _get(self) -> tuple[str, bytes]:
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:  # brackets that do not match
+            raise PageRefused(400, "this is no address") from None
         desk, path = self.server.desk, url.path
         if path in self.server.pages:
             return _TYPES[Path(path).suffix or ".html"], self.server.pages[path]

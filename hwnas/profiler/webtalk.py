@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hwnas_agent.wire import printable
+
 from hwnas.core.errors import ProtocolError
 from hwnas.profiler.channel import Message
 
@@ -22,6 +24,7 @@ class Conversation:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._said: list[Message] = []
+        self._asked: set[str] = set()
         self._started: float | None = None
         self._introduced = False
         self._ready: Message | None = None
@@ -38,6 +41,8 @@ class Conversation:
             self._min_repeats = message["plan"]["min_repeats"]
         if message["type"] == "start":
             self._started = self._clock()
+        if message["type"] == "job":
+            self._asked.add(message["id"])
         self._said.append(message)
 
     def again(self) -> list[Message]:
@@ -51,6 +56,8 @@ class Conversation:
     def hear(self, message: Message) -> Message | None:
         """What the host's session gets to hear of ``message``; None is nothing."""
         kind = message["type"]
+        if kind in ("result", "failed") and message["id"] not in self._asked:
+            raise ProtocolError(f"the page reports on '{printable(message['id'], 80)}', which it was never asked for")
         if kind == "hello":
             known, self._introduced = self._introduced, True
             return None if known else message

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Sequence
 
 from hwnas_agent import __version__
+from hwnas_agent.board import board_facts
 from hwnas_agent.runtimes import RUNTIMES, find_runtime
 from hwnas_agent.wire import Message, printable
 
@@ -71,7 +72,10 @@ def _cpu_name() -> Fact:
 
 
 def hello(runtimes: Sequence[str]) -> Message:
-    """The agent's introduction; ``runtimes`` are looked for by importing them, all known ones when none is named."""
+    """The agent's introduction; ``runtimes`` are looked for by importing them, all known ones when none is named.
+
+    A host that names none wants to know the device: it is also told what board this is, which takes a moment.
+    """
     cores = allowed_cores()
     libc = " ".join(platform.libc_ver()).strip()
     return {
@@ -83,5 +87,5 @@ def hello(runtimes: Sequence[str]) -> Message:
         "libc": libc[:64] or None,
         "cores": cores,
         "runtimes": {name[:64]: find_runtime(name)._asdict() for name in (runtimes or sorted(RUNTIMES))},
-        "facts": device_facts(cores),
+        "facts": {**device_facts(cores), **(board_facts(cores) if not runtimes else {})},
     }

@@ -59,6 +59,7 @@ class Agent:
         self._inbox: queue.Queue[wire.Message | None] = queue.Queue()
         self._begin: wire.Message | None = None
         self._jobs: list[Job] = []
+        self._measuring = self._alone = False
 
     def serve(self) -> int:
         """Answer the host until it leaves; the exit code."""
@@ -112,8 +113,12 @@ class Agent:
             raise wire.WireError(f"start announces {jobs} jobs; {len(self._jobs)} came, or an id twice")
         plan = dict(begin["plan"])
         cores = pin(begin["threads"], plan.pop("affinity"))
+        self._measuring = True
+        if self._alone:
+            raise HostGone
         with cores_locked(cores, self._lock_wait_s):
             self._session(begin, plan, cores)
+        self._measuring = False
 
     def _session(self, begin: wire.Message, plan: wire.Message, cores: list[int]) -> None:
         runtime = open_runtime(begin["runtime"])
@@ -142,13 +147,25 @@ class Agent:
                     else:
                         self._inbox.put(message)
         except wire.WireError as problem:
-            # the main thread says so and ends; a host that breaks the protocol is waited for no longer
+            # the main thread says so and ends; nothing that comes after this is heeded
             self._inbox.put({"type": "broken", "reason": str(problem)})
+            self._see_off()
             return
         except (OSError, HostGone):
             pass
         self._inbox.put(None)
         self._end(0)
+
+    def _see_off(self) -> None:
+        """Until the host is gone; a session that is under way then, of which nobody will hear, ends with it."""
+        try:
+            while self._wait() and os.read(self._stdin, 65536):
+                pass
+        except OSError:
+            pass
+        self._alone = True  # before looking whether a session is under way; the main thread does both in the other order
+        if self._measuring:
+            self._end(EXIT_REFUSED)
 
     def _wait(self) -> bool:
         """Until the host says something; False when it is silent for too long."""

@@ -1,8 +1,8 @@
 """The protocol between host and agent: JSON lines with a magic first line, sequence numbers, strict schemas and hard caps.
 
 Both sides speak first with their magic line. After it every line is one JSON object with ``seq`` (0, 1, 2 … per direction), ``type``, and
-exactly the fields that the schema of that type names. Numbers are finite and not negative; a line is at most 64 KiB. A session ends with an
-explicit ``done``: no transport tells a finished agent from a dead one.
+exactly the fields that the schema of that type names. Numbers are not negative and at most 1e15, text is whole Unicode; a line is at most
+64 KiB. A session ends with an explicit ``done``: no transport tells a finished agent from a dead one.
 
 Host and agent share this file, so it is standard library only and runs on Python 3.8.
 """
@@ -10,7 +10,6 @@ Host and agent share this file, so it is standard library only and runs on Pytho
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, Callable, Dict, Mapping
 
@@ -22,8 +21,11 @@ HEARTBEAT_S = 2.0
 SILENCE_S = 30.0
 MAX_PREAMBLE_LINES = 64
 MAX_SAMPLES = 2000
+MAX_NUMBER = 1e15
+"""Far beyond every byte count and time that is sent, and small enough to be counted in nanoseconds."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAGIC = re.compile(r"^hwnas-(agent|host)/([0-9]{1,6})$")
 
 Message = Dict[str, Any]
@@ -36,12 +38,13 @@ class WireError(ValueError):
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """``text`` without control and direction characters, cut to ``limit``: fit for a terminal."""
+    """``text`` without control and direction characters and halves of pairs, cut to ``limit``: fit for a terminal."""
     return _CONTROL.sub(" ", text)[:limit]
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    # no math.isfinite: an integer that is too long for a float raises there; NaN fails every comparison
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBER
 
 
 def _upto_number(limit: float) -> Check:
@@ -57,7 +60,8 @@ def _flag(value: Any) -> bool:
 
 
 def _text(limit: int) -> Check:
-    return lambda value: isinstance(value, str) and len(value) <= limit
+    # half of a surrogate pair can be neither printed nor written to a file
+    return lambda value: isinstance(value, str) and len(value) <= limit and _SURROGATE.search(value) is None
 
 
 def _optional(check: Check) -> Check:

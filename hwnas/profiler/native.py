@@ -1,0 +1,229 @@
+"""Measuring with a benchmark program of the runtime, for devices on which no agent runs: it takes models and gives measurements.
+
+A program is started for each burst of runs and tells a median or a mean of them: there is no probe between runs, so nothing can be said
+about quiet times, and what is measured is the ``typical`` regime alone. What can be done about disturbance is done by the order: bursts are
+short, many, and of all models of a chunk in turn, in a new random order each round, a reference model among them. A sample is one burst, so
+that the median over samples is robust against bursts that were disturbed as a whole; tails of single runs are not known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from hwnas_agent.wire import printable
+
+from hwnas.core.device import Device, Fact, Measurement, MeasurePlan, NativeOptions
+from hwnas.core.errors import ConfigError, DeviceError, ProtocolError, TooNoisy
+from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst, check_arguments
+from hwnas.profiler.session import Job, Progress
+from hwnas.profiler.shell import SHELLS, Shell
+
+CHUNK = 22
+BURST_MS = 20.0
+FIRST_RUNS = 5
+LEAST_RUNS = 5
+START_S = 60.0
+"""What a start may take beyond its runs: loading a large model from slow storage."""
+RESULT = "result.csv"
+
+OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSummary:
+    """What a session with a benchmark program was like. ``cores`` is empty where it could not be pinned."""
+
+    measured: tuple[str, ...]
+    seconds: float
+    tool: str
+    bursts: int
+    cores: tuple[int, ...]
+    reference_us: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class _Subject:
+    job: Job
+    path: str
+    first: Burst
+    runs: int
+    samples_ms: list[float]
+
+
+def measure_native(
+    device: Device,
+    jobs: Sequence[Job],
+    plan: MeasurePlan,
+    *,
+    threads: int = 1,
+    reference: Path,
+    on_measured: OnMeasured,
+    on_progress: OnProgress | None = None,
+) -> NativeSummary:
+    """Measure all ``jobs`` with the program that ``[native]`` names; ``on_measured(id, {"typical": …})`` as each is finished.
+
+    ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when ``plan.max_seconds`` are over; fewer raise `TooNoisy`
+    after all that were finished. `DeviceError`: the program or a model does not run there. `ProtocolError`: it says something unknown.
+    """
+    if device.native is None:
+        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
+    check_arguments(device.native.tool, device.native.args)
+    with SHELLS.get(device.transport)(device) as shell:
+        session = _Session(shell, device.id, device.native, plan, threads=threads, on_measured=on_measured, on_progress=on_progress)
+        return session.measure(jobs, Job("reference", reference))
+
+
+class _Session:
+    def __init__(
+        self,
+        shell: Shell,
+        name: str,
+        options: NativeOptions,
+        plan: MeasurePlan,
+        *,
+        threads: int,
+        on_measured: OnMeasured,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._shell, self._name, self._options, self._plan = shell, name, options, plan
+        self._tool, self._threads = TOOLS[options.tool], threads
+        self._on_measured, self._on_progress = on_measured, on_progress
+        self._random = np.random.default_rng(plan.seed)
+        self._least = min(plan.least_repeats, plan.min_repeats)
+        self._begin = time.monotonic()
+        self._bursts = 0
+        self._wanted = 0
+        self._binary = ""
+        self._prefix: list[str] = []
+        self._cores: tuple[int, ...] = ()
+        self._finished: list[str] = []
+
+    def measure(self, jobs: Sequence[Job], reference: Job) -> NativeSummary:
+        """All ``jobs``, chunk by chunk."""
+        if len({job.id for job in jobs}) != len(jobs):
+            raise ConfigError("two jobs of a session have the same id")
+        self._wanted = len(jobs)
+        self._binary = self._shell.push(Path(self._options.path), self._options.tool, executable=True)
+        self._cores = self._pin()
+        steady = self._subject(reference, "reference")
+        reference_us, short = [], []
+        chunks = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
+        for number, chunk in enumerate(chunks):
+            left_s = self._begin + self._plan.max_seconds - time.monotonic()
+            until = time.monotonic() + left_s / (len(chunks) - number)
+            steady.samples_ms.clear()
+            short += self._chunk(number, chunk, steady, until=until)
+            if steady.samples_ms:
+                reference_us.append(1e3 * float(np.median(steady.samples_ms)))
+        seconds = time.monotonic() - self._begin
+        if short:
+            raise TooNoisy(
+                f"{self._name}: {len(short)} of {len(jobs)} models have fewer than {self._least} bursts after {seconds:.0f} s (fewest"
+                f" {min(short)}); finished ones are kept: give the plan more max_seconds"
+            )
+        return NativeSummary(tuple(self._finished), seconds, self._options.tool, self._bursts, self._cores, tuple(reference_us))
+
+    def _pin(self) -> tuple[int, ...]:
+        """Cores that the tool is pinned to: those given, or the last ones of the device; none where it cannot be."""
+        wanted = self._options.cores or self._last_cores()
+        if len(wanted) < self._threads:
+            if self._options.cores:
+                raise ConfigError(f"{self._name}: {self._threads} threads need as many cores; [native] names {list(wanted)}")
+            return ()
+        # a mask is what taskset of both Android and Linux understands
+        prefix = ["taskset", f"{sum(1 << core for core in wanted):x}"]
+        status, words = self._shell.run([*prefix, "true"], timeout_s=30.0)
+        if status == 0:
+            self._prefix = prefix
+            return wanted
+        if self._options.cores:
+            raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {_tail(words)}")
+        return ()
+
+    def _last_cores(self) -> tuple[int, ...]:
+        status, words = self._shell.run(["cat", "/sys/devices/system/cpu/online"], timeout_s=30.0)
+        last = words.strip().replace("-", ",").rsplit(",", 1)[-1]
+        if status != 0 or not last.isascii() or not last.isdigit() or len(last) > 3 or int(last) + 1 < self._threads:
+            return ()
+        return tuple(range(int(last) + 1 - self._threads, int(last) + 1))
+
+    def _subject(self, job: Job, name: str) -> _Subject:
+        """A model on the device, run for the first time: how long its bursts have to be is known then."""
+        path = self._shell.push(job.path, name + job.path.suffix)
+        first = self._burst(path, FIRST_RUNS, job)
+        runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / first.typical_us))))
+        return _Subject(job, path, first, runs, [])
+
+    def _chunk(self, number: int, jobs: Sequence[Job], steady: _Subject, *, until: float) -> list[int]:
+        """Bursts of all ``jobs`` in turn; how many the unfinished ones have."""
+        subjects = [self._subject(job, f"model{place}") for place, job in enumerate(jobs)]
+        for _ in range(self._plan.min_repeats):
+            for subject in self._random.permutation(np.array([*subjects, steady], dtype=object)):
+                if time.monotonic() >= until:
+                    break
+                subject.samples_ms.append(self._burst(subject.path, subject.runs, subject.job).typical_us / 1e3)
+            self._tell(subjects)
+        short = []
+        for subject in subjects:
+            if len(subject.samples_ms) < self._least:
+                short.append(len(subject.samples_ms))
+            else:
+                self._finished.append(subject.job.id)
+                self._on_measured(subject.job.id, {"typical": self._measurement(subject, number)})
+        return short
+
+    def _burst(self, path: str, runs: int, job: Job) -> Burst:
+        folder = path.rpartition("/")[0]
+        result = f"{folder}/{RESULT}"
+        command = self._tool.command(self._binary, path, result, self._threads, runs)
+        command[1:1] = self._options.args
+        written = ""
+        if self._tool.reads_result:  # it is appended to
+            self._shell.run(["rm", "-f", result], timeout_s=30.0)
+        status, words = self._shell.run([*self._prefix, *command], timeout_s=START_S + self._plan.max_seconds)
+        if status != 0:
+            raise DeviceError(f"{self._name}: {self._options.tool} ends with {status} on {printable(job.id, 80)}: {_tail(words)}")
+        if self._tool.reads_result:
+            status, written = self._shell.run(["cat", result], timeout_s=30.0)
+            if status != 0:
+                raise ProtocolError(f"{self._name}: {self._options.tool} wrote no result: {_tail(written)}")
+        self._bursts += 1
+        try:
+            return self._tool.parse(words, written)
+        except ProtocolError as problem:
+            raise ProtocolError(f"{self._name}: {printable(str(problem))}") from None
+
+    def _measurement(self, subject: _Subject, chunk: int) -> Measurement:
+        first = subject.first
+        facts: dict[str, Fact] = {
+            "regime": "typical",
+            "tool": self._options.tool,
+            "sample": f"{first.how} of {subject.runs} runs in a process of its own",
+            "runs_per_sample": subject.runs,
+            "cores": ",".join(map(str, self._cores)) or None,
+            "chunk": chunk,
+        }
+        return Measurement(
+            samples_ms=tuple(subject.samples_ms),
+            rejected=0,
+            load_ms=first.load_ms,
+            first_ms=first.first_ms,
+            peak_memory_bytes=first.peak_memory_bytes,
+            facts=facts,
+        )
+
+    def _tell(self, subjects: Sequence[_Subject]) -> None:
+        if self._on_progress is not None:
+            repeats = self._plan.min_repeats
+            accepted = len(self._finished) * repeats + sum(len(s.samples_ms) for s in subjects)
+            self._on_progress(Progress(len(self._finished), accepted, self._wanted * repeats, None, time.monotonic() - self._begin))
+
+
+def _tail(words: str) -> str:
+    lines = [printable(line).strip() for line in words.splitlines()]
+    return next((line for line in reversed(lines) if line), "it says nothing")

@@ -114,7 +114,11 @@ class MeasurePlan:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One model on one device in one regime: the samples, and what was seen around them."""
+    """One model on one device in one regime: the samples, and what was seen around them.
+
+    ``peak_memory_bytes`` is the growth of the process' resident memory from before the model was loaded to the peak of its first runs.
+    ``energy_mj`` is the energy of one inference among many back to back, on the device's power rails with all that they feed.
+    """
 
     samples_ms: tuple[float, ...]
     rejected: int

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import Fact, Measurement, MeasurePlan
+from hwnas.core.device import Measurement, MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.channel import Channel, Message
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.heartbeat import Attention
+from hwnas.profiler.results import measurements
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
@@ -253,24 +254,3 @@ class _Listener:
 
     def _so_far(self) -> str:
         return f"{len(self._measured)} of {len(self._wanted)} models were measured and are kept"
-
-
-def measurements(message: Message, *, runtime_version: str) -> dict[str, Measurement]:
-    """A ``result`` of the agent as one measurement per regime."""
-    shared: dict[str, Fact] = {
-        "runtime_version": runtime_version,
-        "quiet_level_us": message["quiet_level_us"],
-        "runs_per_sample": message["runs_per_sample"],
-        "chunk": message["chunk"],
-    }
-
-    def one(regime: str, rejected: int) -> Measurement:
-        return Measurement(
-            samples_ms=tuple(float(ms) for ms in message[f"{regime}_ms"]),
-            rejected=rejected,
-            load_ms=message["load_ms"],
-            first_ms=message["first_ms"],
-            facts={"regime": regime, **shared},
-        )
-
-    return {"quiet": one("quiet", message["rejected"]), "typical": one("typical", 0)}

@@ -3,9 +3,10 @@ from statistics import median
 
 import pytest
 from hwnas_agent.band import QuietBand
-from hwnas_agent.measure import CHUNK, MAX_WAIT_NS, Session
+from hwnas_agent.measure import CHUNK, Session
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime, RuntimeUnusable
+from hwnas_agent.sampling import MAX_WAIT_NS
 from hwnas_agent.subject import TYPICAL_KEPT, Job, Settings, Subject, Typical
 from hwnas_agent.wire import FROM_AGENT, MAX_SAMPLES, check
 

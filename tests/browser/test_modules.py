@@ -84,7 +84,7 @@ def test_the_band_finds_the_same_levels_as_the_python_agent(page):
 
 
 def test_the_constants_are_the_same(page):
-    from hwnas_agent import measure
+    from hwnas_agent import measure, sampling
 
     found = node(
         page,
@@ -94,7 +94,7 @@ def test_the_constants_are_the_same(page):
         """,
     )
     b = python_band
-    assert found == [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, measure.COLD_RUNS]
+    assert found == [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, sampling.COLD_RUNS]
 
 
 # A device whose time passes only when something runs: a model's path is its own duration in us; the clock ticks in steps of 5 us.

@@ -19,20 +19,16 @@ import time
 from typing import Callable, Sequence
 
 from hwnas_agent.band import QuietBand
+from hwnas_agent.probing import Prober
 from hwnas_agent.process import RunQueue
-from hwnas_agent.runtimes import ModelUnusable, Run, Runtime
-from hwnas_agent.subject import Clock, Job, Sample, Settings, Subject, load
+from hwnas_agent.runtimes import ModelUnusable, Runtime
+from hwnas_agent.sampling import Sampler
+from hwnas_agent.subject import Clock, Job, Settings, Subject, load
 from hwnas_agent.wire import MAX_SAMPLES, Message
 
 CHUNK = 22
-MAX_WAIT_NS = 50_000
-COLD_RUNS = 2
-PATIENCE = 5
-PROBE_TRIES = 3
-MIN_PATIENCE_NS = 1_000_000
 CALIBRATION_NS = 300_000_000
 FIRST_CALIBRATION_NS = 2_000_000_000
-SETTLE_NS = 250_000_000
 PROGRESS_NS = 500_000_000
 REFERENCE_SAMPLES = 10
 MAX_RESTARTS = 2
@@ -68,11 +64,9 @@ class Session:
         self._short: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
         self._failed = 0
-        self._visits = 0
+        self._wanted = 0
         self._reference_us: list[float] = []
-        self._probe: Run = _no_probe
-        self._last_us = 0.0
-        self._settled_ns = self._progress_ns = self._probed_ns = self._begin_ns
+        self._progress_ns = self._begin_ns
 
     @property
     def run_queue_seen(self) -> bool:
@@ -82,7 +76,8 @@ class Session:
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
         self._wanted = len(jobs)
-        self._probe = self._needed(probe).run
+        self._prober = Prober(self._needed(probe).run, self._band, self._clock)
+        self._sampler = Sampler(self._prober, self._queue, self._clock)
         subject = self._needed(reference)
         enabled = gc.isenabled()
         gc.disable()
@@ -98,7 +93,7 @@ class Session:
             "results": len(self._finished),
             "short": len(short),
             "fewest": min(short, default=0),
-            "visits": self._visits,
+            "visits": self._sampler.visits,
             "probes": self._band.probes,
             "quiet_level_us": self._band.level_us or None,
             "quiet_share": self._band.quiet_share(),
@@ -113,13 +108,9 @@ class Session:
             raise ModelUnusable(f"{job.id}: {problem}") from None
 
     def _calibrate(self) -> None:
-        self._probed_ns = self._clock()
         # a device whose quiet level nobody knows is watched for longer: it may be busy for seconds on end
         watch_ns = FIRST_CALIBRATION_NS if self._settings.quiet_level_us is None else CALIBRATION_NS
-        end = min(self._probed_ns + watch_ns, self._deadline_ns)
-        while self._clock() < end:
-            self._probe_us()
-        self._band.settle()
+        self._prober.watch(min(self._clock() + watch_ns, self._deadline_ns))
 
     def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
         """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
@@ -138,7 +129,7 @@ class Session:
     def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
         """Sample a chunk; the models that have too few samples by then, in this chunk and those before."""
         open_ones = self._load(jobs)
-        self._probed_ns = self._clock()
+        self._prober.forget()
         reference.candidates.clear()
         while open_ones and self._clock() < until_ns:
             order = list(open_ones)
@@ -148,7 +139,7 @@ class Session:
             for subject in order:
                 if self._late():
                     break
-                self._visit(subject)
+                self._sampler.visit(subject)
             self._housekeeping(open_ones)
             for subject in filter(self._enough, open_ones):
                 self._finish(chunk, subject)
@@ -177,65 +168,6 @@ class Session:
                 subjects.append(loaded if earlier is None else earlier.resume(loaded))
         return subjects
 
-    def _visit(self, subject: Subject) -> None:
-        for _ in range(COLD_RUNS):
-            subject.run()
-        self._visits += 1
-        before_us = self._bracket_us()
-        sample = self._attempt(subject, before_us)
-        subject.typical.add(sample.run_ns)
-        if not self._take(subject, sample) and self._wait_for_quiet(subject, sample.after_us):
-            self._take(subject, self._attempt(subject, self._last_us))
-
-    def _attempt(self, subject: Subject, before_us: float) -> Sample:
-        run, runs = subject.run, range(subject.runs)
-        waited = self._queue.waited_ns()
-        begin = self._clock()
-        for _ in runs:
-            run()
-        end = self._clock()
-        waited = self._queue.waited_ns() - waited
-        subject.attempts += 1
-        return Sample((end - begin) / subject.runs, before_us, self._bracket_us(), waited)
-
-    def _take(self, subject: Subject, sample: Sample) -> bool:
-        if sample.waited_ns >= MAX_WAIT_NS or not (self._band.quiet(sample.before_us) and self._band.quiet(sample.after_us)):
-            return False
-        subject.candidates.append(sample)
-        return True
-
-    def _wait_for_quiet(self, subject: Subject, last_us: float) -> bool:
-        """Probe until two in a row are quiet; False when the model's patience ends before that."""
-        end = self._clock() + max(MIN_PATIENCE_NS, PATIENCE * subject.run_ns * subject.runs)
-        in_a_row = int(self._band.quiet(last_us))
-        while in_a_row < 2 and self._clock() < end:
-            in_a_row = in_a_row + 1 if self._band.quiet(self._probe_us()) else 0
-        return in_a_row >= 2
-
-    def _bracket_us(self) -> float:
-        """A probe next to a model. The first ones after a large model run in caches that it left cold, so they have more than one try."""
-        for _ in range(PROBE_TRIES):
-            if self._band.quiet(self._time_probe()):
-                break
-        return self._see()
-
-    def _probe_us(self) -> float:
-        self._time_probe()
-        return self._see()
-
-    def _time_probe(self) -> float:
-        begin = self._clock()
-        self._probe()
-        self._last_us = (self._clock() - begin) / 1e3
-        return self._last_us
-
-    def _see(self) -> float:
-        """Take the last probe into the band."""
-        now = self._clock()
-        self._band.add(self._last_us, now - self._probed_ns)
-        self._probed_ns = now
-        return self._last_us
-
     def _enough(self, subject: Subject) -> bool:
         accepted = subject.accepted(self._band)
         if len(accepted) >= MAX_SAMPLES:
@@ -258,6 +190,7 @@ class Session:
                 "runs_per_sample": subject.runs,
                 "quiet_level_us": self._band.level_us,
                 "chunk": chunk,
+                "peak_memory_bytes": subject.peak_memory_bytes,
             }
         )
         subject.unload()
@@ -278,9 +211,7 @@ class Session:
 
     def _housekeeping(self, open_ones: Sequence[Subject]) -> None:
         now = self._clock()
-        if now - self._settled_ns >= SETTLE_NS:
-            self._settled_ns = now
-            self._band.settle()
+        self._prober.settle()
         if now - self._progress_ns >= PROGRESS_NS:
             self._progress_ns = now
             unfinished = [*open_ones, *self._short.values()]
@@ -298,7 +229,3 @@ class Session:
 
     def _late(self) -> bool:
         return self._clock() >= self._deadline_ns
-
-
-def _no_probe() -> None:
-    raise RuntimeError("the session has no probe yet")

@@ -11,11 +11,14 @@ import time
 from typing import Callable, NamedTuple
 
 from hwnas_agent.band import QuietBand
+from hwnas_agent.memory import MemoryPeak
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
 from hwnas_agent.wire import printable
 
 MAX_RUNS = 1000
 TYPICAL_KEPT = 1024
+WARM = 0.98
+MAX_WARMUPS = 8
 
 Clock = Callable[[], int]
 
@@ -79,6 +82,7 @@ class Subject:
         self.first_ns = first_ns
         self.run_ns = run_ns
         self.runs = max(1, min(MAX_RUNS, -(-sample_ns // max(run_ns, 1))))
+        self.peak_memory_bytes: int | None = None
         self.typical = Typical()
         self.candidates: list[Sample] = []
         self.attempts = 0
@@ -102,22 +106,35 @@ def _unloaded() -> None:
     raise RuntimeError("the model was unloaded")
 
 
-def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.perf_counter_ns) -> Subject:
+def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.perf_counter_ns, memory: MemoryPeak | None = None) -> Subject:
     """Load, run for the first time, warm up; a model that does not load or run raises `ModelUnusable` with the runtime's words."""
+    memory = MemoryPeak() if memory is None else memory
+    memory.begin()
     try:
         start = clock()
         run = runtime.load(job.path, settings.threads, settings.seed)
         loaded = clock()
         run()
         first = clock()
-        own = first - loaded
-        for _ in range(max(settings.warmup, 1)):
-            begin = clock()
-            run()
-            own = min(own, clock() - begin)
+        own = _warm_up(run, first - loaded, settings.warmup, clock)
     except (ModelUnusable, RuntimeUnusable):
         raise
     except Exception as problem:  # noqa: BLE001 - runtimes raise classes of their own, which the agent cannot name
         words = str(problem).replace(job.path, "the file")
         raise ModelUnusable(printable(f"{type(problem).__name__}: {words}", 600)) from None
-    return Subject(job, run, loaded - start, first - loaded, own, int(1e3 * settings.min_sample_us))
+    subject = Subject(job, run, loaded - start, first - loaded, own, int(1e3 * settings.min_sample_us))
+    subject.peak_memory_bytes = memory.grown_bytes()
+    return subject
+
+
+def _warm_up(run: Run, best_ns: int, warmup: int, clock: Clock) -> int:
+    """Its best run in ns after ``warmup`` runs, and as many again (`MAX_WARMUPS` times at most) while they still make it faster."""
+    for _ in range(MAX_WARMUPS):
+        before_ns = best_ns
+        for _ in range(max(warmup, 1)):
+            begin = clock()
+            run()
+            best_ns = min(best_ns, clock() - begin)
+        if best_ns >= WARM * before_ns:
+            break
+    return best_ns

@@ -1,8 +1,8 @@
 """The protocol between host and agent: JSON lines with a magic first line, sequence numbers, strict schemas and hard caps.
 
 Both sides speak first with their magic line. After it every line is one JSON object with ``seq`` (0, 1, 2 … per direction), ``type``, and
-exactly the fields that the schema of that type names. Numbers are finite and not negative; a line is at most 64 KiB. A session ends with an
-explicit ``done``: no transport tells a finished agent from a dead one.
+exactly the fields that the schema of that type names; those whose names end with ``?`` there may be left out. Numbers are finite and not
+negative; a line is at most 64 KiB. A session ends with an explicit ``done``: no transport tells a finished agent from a dead one.
 
 Host and agent share this file, so it is standard library only and runs on Python 3.8.
 """
@@ -146,6 +146,7 @@ FROM_AGENT: Schema = {
         "runs_per_sample": _integer,
         "quiet_level_us": _number,
         "chunk": _integer,
+        "peak_memory_bytes?": _optional(_integer),
     },
     "failed": {"id": _ID, "reason": _REASON},
     "refused": {"reason": _REASON},
@@ -171,10 +172,11 @@ def check(message: Any, schema: Schema) -> Message:
     fields = schema.get(kind) if isinstance(kind, str) else None
     if fields is None:
         raise WireError(f"unknown message type {printable(repr(kind), 60)}")
-    if message.keys() - {"seq", "type"} != fields.keys():
+    possible = {name.rstrip("?"): allowed for name, allowed in fields.items()}
+    if not fields.keys() & possible.keys() <= message.keys() - {"seq", "type"} <= possible.keys():
         raise WireError(f"message '{kind}' has other fields than it should")
-    for name, allowed in fields.items():
-        if not allowed(message[name]):
+    for name, allowed in possible.items():
+        if name in message and not allowed(message[name]):
             raise WireError(f"message '{kind}': field '{name}' is not allowed as {printable(repr(message[name])[:60], 60)}")
     return message
 

@@ -81,9 +81,11 @@ class Device:
 class MeasurePlan:
     """How models are measured.
 
-    ``min_repeats`` samples between quiet probes end a model's turn. Where the ``max_seconds`` for all of them do not suffice for that,
-    ``least_repeats`` are enough, with a wider interval; fewer are too few to be believed. A sample of a model that is quicker than
-    ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a single call.
+    A model's turn ends when it has ``min_repeats`` samples between quiet probes and the 95 % interval of its ``statistic`` lies within
+    ``max_rel_ci`` of it (0.03 is 3 % on either side), or when it has four times as many and the interval is still wider. Where the
+    ``max_seconds`` for all of them do not suffice for that, ``least_repeats`` are enough; fewer are too few to be believed. A sample of a
+    model that is quicker than ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a
+    single call.
     """
 
     warmup: int = 3
@@ -96,10 +98,13 @@ class MeasurePlan:
     cooldown_s: float = 0.0
     affinity: tuple[int, ...] = ()
     seed: int = 0
+    statistic: str = "p50"
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
+        if self.statistic not in QUANTILES:
+            raise ConfigError(f"a measuring plan for the unknown statistic '{self.statistic}'; known: {', '.join(QUANTILES)}")
         if (
             min(self.warmup, self.cooldown_s) < 0
             or min(self.min_repeats, self.least_repeats) < 1
@@ -137,6 +142,14 @@ class Measurement:
         if not self.samples_ms:
             raise ConfigError("a measurement without samples has no quantiles")
         return float(np.quantile(np.asarray(self.samples_ms), QUANTILES[statistic]))
+
+    def half_width(self, statistic: str) -> float:
+        """Half the width of the 95 % interval of the quantile, relative to it; infinite where the samples are too few for both ends."""
+        if len(self.samples_ms) < samples_needed(statistic):
+            return math.inf
+        low, high = self.interval_ms(statistic)
+        value = self.quantile_ms(statistic)
+        return (high - low) / 2 / value if value > 0 else math.inf
 
     def interval_ms(self, statistic: str, *, confidence: float = 0.95) -> tuple[float, float]:
         """Distribution-free interval of the quantile from order statistics (Conover 1999, section 3.2), in ms.

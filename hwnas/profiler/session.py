@@ -45,6 +45,7 @@ class Progress:
 class SessionSummary:
     """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
 
+    ``wide`` names the models whose interval is wider than the plan wanted although they had their turn, or the time ended before that.
     ``reference_us`` is the lower quartile of the reference model in each chunk; its spread is the drift that is left in accepted samples.
     """
 
@@ -60,6 +61,7 @@ class SessionSummary:
     cores: tuple[int, ...]
     run_queue_seen: bool
     device: DeviceReport
+    wide: tuple[str, ...] = ()
 
     @property
     def reference_drift(self) -> float | None:
@@ -129,7 +131,6 @@ def _ask(
     quiet_level_us: float | None,
 ) -> None:
     sent = asdict(plan)
-    del sent["max_rel_ci"]  # the host's to judge
     sent["least_repeats"] = min(plan.least_repeats, plan.min_repeats)
     channel.send(
         {
@@ -169,6 +170,7 @@ class _Listener:
         self._wanted = {job.id for job in jobs}
         self._measured: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        self._wide: set[str] = set()
         self._ready: Message | None = None
         self._begin = time.monotonic()
 
@@ -216,7 +218,11 @@ class _Listener:
         self._measured[key] = self._measured.get(key, 0) + 1
         if self._measured[key] > 3:
             raise ProtocolError(f"the agent reports on '{key}' again and again")
-        self._on_measured(key, measurements(message, runtime_version=self._ready["runtime_version"]))
+        regimes = measurements(message, self._plan, ready=self._ready)
+        self._wide.discard(key)
+        if regimes["quiet"].facts["wide"]:
+            self._wide.add(key)
+        self._on_measured(key, regimes)
 
     def _done(self, message: Message) -> SessionSummary:
         if self._ready is None:
@@ -241,6 +247,7 @@ class _Listener:
             cores=tuple(self._ready["cores"]),
             run_queue_seen=self._ready["run_queue_seen"],
             device=self._device,
+            wide=tuple(sorted(self._wide)),
         )
 
     def _evidence(self, done: Message) -> str:

@@ -74,13 +74,36 @@ def test_results_are_handed_on_as_they_come(tmp_path):
     assert quiet.samples_ms == (0.1, 0.2, 0.3)
     assert (quiet.rejected, quiet.load_ms, quiet.first_ms) == (2, 1.5, 0.9)
     assert quiet.peak_memory_bytes is None
-    assert quiet.facts == {"regime": "quiet", "runtime_version": "1.20.0", "quiet_level_us": 120.0, "runs_per_sample": 2, "chunk": 0}
+    shared = {"runtime_version": "1.20.0", "quiet_level_us": 120.0, "runs_per_sample": 2, "chunk": 0}
+    assert quiet.facts == {"regime": "quiet", "rel_ci": None, "wide": True, **shared}
+    assert typical.facts == {"regime": "typical", **shared}
     assert typical.samples_ms == (0.1, 0.4)
     assert (typical.rejected, typical.facts["regime"]) == (0, "typical")
     assert summary.measured == ("b", "a")
     assert summary.reference_drift == pytest.approx(0.01)
     assert summary.device.unknown == {"governor": "not there"}
     assert summary.device.facts["cpu"] == "a cpu"
+
+
+def test_what_seldom_devices_tell_is_handed_on_and_absent_elsewhere(tmp_path):
+    told = {"peak_memory_bytes": 1 << 20, "energy_mj": 0.25}
+    _, measured, _ = run(tmp_path, {**READY, "rails": ["VDD_IN"]}, result("a", **told), result("b"), DONE)
+    for m in measured[0][1].values():
+        assert (m.peak_memory_bytes, m.energy_mj, m.facts["power_rails"]) == (1 << 20, 0.25, "VDD_IN")
+    for m in measured[1][1].values():
+        assert (m.peak_memory_bytes, m.energy_mj) == (None, None)
+        assert "power_rails" not in m.facts
+
+
+def test_models_whose_interval_stays_wide_are_named(tmp_path):
+    sharp, wide = [1.0, 1.001] * 10, [1.0, 1.2] * 10
+    summary, measured, _ = run(tmp_path, READY, result("a", quiet_ms=sharp), result("b", quiet_ms=wide), DONE)
+    assert summary.wide == ("b",)
+    assert measured[0][1]["quiet"].facts["rel_ci"] == pytest.approx(0.0005, rel=0.01)
+    assert measured[1][1]["quiet"].facts["wide"] is True
+    # what was measured anew counts
+    script = [READY, result("a", quiet_ms=wide), result("b", quiet_ms=sharp), result("a", quiet_ms=sharp), DONE]
+    assert run(tmp_path, *script)[0].wide == ()
 
 
 def test_what_the_agent_is_asked_is_of_the_protocol(tmp_path):
@@ -91,6 +114,7 @@ def test_what_the_agent_is_asked_is_of_the_protocol(tmp_path):
     assert channel.sent[1]["quiet_level_us"] == 118.0
     assert channel.sent[1]["plan"]["affinity"] == [1]
     assert channel.sent[1]["plan"]["min_sample_us"] == 0.0
+    assert (channel.sent[1]["plan"]["statistic"], channel.sent[1]["plan"]["max_rel_ci"]) == ("p50", 0.03)
 
 
 def test_a_later_result_replaces_an_earlier_one(tmp_path):

@@ -19,6 +19,8 @@ import time
 from typing import Callable, Sequence
 
 from hwnas_agent.band import QuietBand
+from hwnas_agent.power import PowerRails
+from hwnas_agent.precision import CAP, half_width
 from hwnas_agent.probing import Prober
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime
@@ -37,7 +39,8 @@ MAX_RESTARTS = 2
 class Session:
     """One session: a probe, a reference, jobs, and the time that they may take together.
 
-    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core.
+    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core,
+    ``rails`` the energy.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Session:
         clock: Clock = time.perf_counter_ns,
         sleep: Callable[[float], None] = time.sleep,
         run_queue: RunQueue | None = None,
+        rails: PowerRails | None = None,
     ) -> None:
         self._runtime = runtime
         self._settings = settings
@@ -57,6 +61,7 @@ class Session:
         self._clock = clock
         self._sleep = sleep
         self._queue = RunQueue() if run_queue is None else run_queue
+        self._rails = PowerRails() if rails is None else rails
         self._begin_ns = clock()
         self._deadline_ns = self._begin_ns + int(settings.max_seconds * 1e9)
         self._band = QuietBand(settings.quiet_level_us)
@@ -72,6 +77,11 @@ class Session:
     def run_queue_seen(self) -> bool:
         """Whether waiting for a core is seen on this device."""
         return self._queue.seen
+
+    @property
+    def rails(self) -> list[str]:
+        """The power rails that a model's energy is measured on."""
+        return self._rails.names
 
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
@@ -169,15 +179,23 @@ class Session:
         return subjects
 
     def _enough(self, subject: Subject) -> bool:
-        accepted = subject.accepted(self._band)
+        """Whether a model's turn is over: samples enough for the interval that the plan wants, or so many that it stays wide."""
+        accepted, settings = subject.accepted(self._band), self._settings
         if len(accepted) >= MAX_SAMPLES:
             return True
         total_ns = sum(s.run_ns for s in accepted) * subject.runs
-        return len(accepted) >= self._settings.min_repeats and total_ns >= self._settings.min_total_ms * 1e6
+        if len(accepted) < settings.min_repeats or total_ns < settings.min_total_ms * 1e6:
+            return False
+        if len(accepted) >= CAP * settings.min_repeats:
+            return True
+        return half_width([s.run_ns for s in accepted], settings.statistic) <= settings.max_rel_ci
 
     def _finish(self, chunk: int, subject: Subject) -> None:
         accepted = subject.accepted(self._band)
         self._finished[subject.job.id] = subject
+        if subject.energy_mj is None:
+            subject.energy_mj = self._rails.energy_mj(subject.run, self._clock, self._deadline_ns)
+            self._prober.forget()
         self._emit(
             {
                 "type": "result",
@@ -191,6 +209,7 @@ class Session:
                 "quiet_level_us": self._band.level_us,
                 "chunk": chunk,
                 "peak_memory_bytes": subject.peak_memory_bytes,
+                "energy_mj": subject.energy_mj,
             }
         )
         subject.unload()

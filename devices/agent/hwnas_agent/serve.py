@@ -125,6 +125,7 @@ class Agent:
                 "provider": runtime.provider,
                 "cores": cores,
                 "run_queue_seen": session.run_queue_seen,
+                "rails": session.rails,
             }
         )
         self.emit(session.measure(self._jobs, Job("probe", begin["probe"]), Job("reference", begin["reference"])))

@@ -7,6 +7,7 @@ longer have k = 1, and so have all where the host asks for 0: what varies from c
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Callable, NamedTuple
 
@@ -43,6 +44,8 @@ class Settings(NamedTuple):
     cooldown_s: float
     seed: int
     quiet_level_us: float | None
+    statistic: str = "p50"
+    max_rel_ci: float = math.inf
 
 
 class Sample(NamedTuple):
@@ -83,6 +86,7 @@ class Subject:
         self.run_ns = run_ns
         self.runs = max(1, min(MAX_RUNS, -(-sample_ns // max(run_ns, 1))))
         self.peak_memory_bytes: int | None = None
+        self.energy_mj: float | None = None
         self.typical = Typical()
         self.candidates: list[Sample] = []
         self.attempts = 0

@@ -14,6 +14,8 @@ import math
 import re
 from typing import Any, Callable, Dict, Mapping
 
+from hwnas_agent.precision import QUANTILES
+
 VERSION = 1
 AGENT_MAGIC = f"hwnas-agent/{VERSION}"
 HOST_MAGIC = f"hwnas-host/{VERSION}"
@@ -73,8 +75,16 @@ def _table(check: Check, limit: int) -> Check:
     return lambda value: isinstance(value, dict) and len(value) <= limit and all(name(k) and check(v) for k, v in value.items())
 
 
-def _record(**fields: Check) -> Check:
-    return lambda value: isinstance(value, dict) and value.keys() == fields.keys() and all(check(value[k]) for k, check in fields.items())
+def _record(later: Mapping[str, Check] | None = None, **fields: Check) -> Check:
+    """An object with these fields; those of ``later`` may be left out."""
+    possible = dict(fields, **(later or {}))
+
+    def fits(value: Any) -> bool:
+        if not isinstance(value, dict) or not fields.keys() <= value.keys() <= possible.keys():
+            return False
+        return all(possible[name](item) for name, item in value.items())
+
+    return fits
 
 
 def _scalar(value: Any) -> bool:
@@ -95,6 +105,10 @@ _CORES = _many(_integer, 4096)
 _FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
 _RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
 _PLAN = _record(
+    {
+        "statistic": _matching("|".join(QUANTILES)),
+        "max_rel_ci": _number,
+    },
     warmup=_integer,
     min_repeats=_upto(MAX_SAMPLES),
     least_repeats=_upto(MAX_SAMPLES),
@@ -134,7 +148,7 @@ FROM_AGENT: Schema = {
         "runtimes": _table(_RUNTIME, 16),
         "facts": _table(_FACT, 64),
     },
-    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag},
+    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag, "rails?": _many(_NAME, 16)},
     "progress": {"finished": _integer, "accepted": _integer, "wanted": _integer, "quiet_share": _optional(_number)},
     "result": {
         "id": _ID,
@@ -147,6 +161,7 @@ FROM_AGENT: Schema = {
         "quiet_level_us": _number,
         "chunk": _integer,
         "peak_memory_bytes?": _optional(_integer),
+        "energy_mj?": _optional(_number),
     },
     "failed": {"id": _ID, "reason": _REASON},
     "refused": {"reason": _REASON},

@@ -4,6 +4,7 @@
 // clock is coarse (subject.js makes means and probes last long enough for it). Times are in ms, as performance.now() gives them.
 
 import { QuietBand } from "./band.js";
+import { CAP, halfWidth } from "./precision.js";
 import { ModelUnusable, TICKS, load } from "./subject.js";
 
 export const CHUNK = 22;
@@ -222,11 +223,15 @@ export class Session {
     return this.#lastUs;
   }
 
+  /** Whether a model's turn is over: samples enough for the interval that the plan wants, or so many that it stays wide. */
   #enough(subject) {
     const accepted = subject.accepted(this.#band);
+    const { min_repeats, min_total_ms, statistic = "p50", max_rel_ci = Infinity } = this.settings;
     if (accepted.length >= MAX_SAMPLES) return true;
     const total = accepted.reduce((sum, sample) => sum + sample.runMs, 0) * subject.runs;
-    return accepted.length >= this.settings.min_repeats && total >= this.settings.min_total_ms;
+    if (accepted.length < min_repeats || total < min_total_ms) return false;
+    if (accepted.length >= CAP * min_repeats) return true;
+    return halfWidth(accepted.map((sample) => sample.runMs), statistic) <= max_rel_ci;
   }
 
   async #finish(chunk, subject) {

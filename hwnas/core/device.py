@@ -85,7 +85,8 @@ class MeasurePlan:
     ``max_rel_ci`` of it (0.03 is 3 % on either side), or when it has four times as many and the interval is still wider. Where the
     ``max_seconds`` for all of them do not suffice for that, ``least_repeats`` are enough; fewer are too few to be believed. A sample of a
     model that is quicker than ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a
-    single call.
+    single call. With ``heat_s`` the device is heated for at most that long first, and then measured without regard to quiet: the regime
+    ``sustained``.
     """
 
     warmup: int = 3
@@ -99,6 +100,7 @@ class MeasurePlan:
     affinity: tuple[int, ...] = ()
     seed: int = 0
     statistic: str = "p50"
+    heat_s: float = 0.0
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -106,14 +108,14 @@ class MeasurePlan:
         if self.statistic not in QUANTILES:
             raise ConfigError(f"a measuring plan for the unknown statistic '{self.statistic}'; known: {', '.join(QUANTILES)}")
         if (
-            min(self.warmup, self.cooldown_s) < 0
+            min(self.warmup, self.cooldown_s, self.heat_s) < 0
             or min(self.min_repeats, self.least_repeats) < 1
             or min(self.max_seconds, self.max_rel_ci) <= 0
             or not 0 <= self.min_sample_us <= 1e6
         ):
             raise ConfigError(
-                "a measuring plan needs warmup and cooldown_s >= 0, min_repeats and least_repeats >= 1, max_seconds and max_rel_ci > 0, "
-                "min_sample_us from 0 to 1000000"
+                "a measuring plan needs warmup, cooldown_s and heat_s >= 0, min_repeats and least_repeats >= 1, max_seconds and "
+                "max_rel_ci > 0, min_sample_us from 0 to 1000000"
             )
 
 

@@ -10,15 +10,18 @@ from hwnas.profiler.channel import Message
 
 
 def measurements(message: Message, plan: MeasurePlan, *, ready: Message) -> dict[str, Measurement]:
-    """A ``result`` of the agent as one measurement per regime.
+    """A ``result`` of the agent as one measurement per regime: ``quiet`` and ``typical``.
 
-    The quiet one's facts say how far the 95 % interval of the plan's statistic reaches (``rel_ci``, a share; None without two ends), and
-    whether that is ``wide``, more than the plan wanted.
+    With a plan that heats the device it is ``sustained`` alone. The facts of the first say how far the 95 % interval of the plan's
+    statistic reaches (``rel_ci``, a share; None without two ends), and whether that is ``wide``, more than the plan wanted.
     """
-    quiet = _one(message, "quiet", message["rejected"], ready=ready)
-    reach = quiet.half_width(plan.statistic)
+    first = _one(message, "quiet", message["rejected"], ready=ready)
+    reach = first.half_width(plan.statistic)
     told: dict[str, Fact] = {"rel_ci": round(reach, 6) if math.isfinite(reach) else None, "wide": reach > plan.max_rel_ci}
-    return {"quiet": replace(quiet, facts={**quiet.facts, **told}), "typical": _one(message, "typical", 0, ready=ready)}
+    if plan.heat_s > 0:
+        hot: dict[str, Fact] = {name: value for name, value in first.facts.items() if name != "quiet_level_us"}
+        return {"sustained": replace(first, facts=hot | told | {"regime": "sustained"})}
+    return {"quiet": replace(first, facts={**first.facts, **told}), "typical": _one(message, "typical", 0, ready=ready)}
 
 
 def _one(message: Message, regime: str, rejected: int, *, ready: Message) -> Measurement:

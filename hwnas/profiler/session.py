@@ -46,6 +46,8 @@ class SessionSummary:
     """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
 
     ``wide`` names the models whose interval is wider than the plan wanted although they had their turn, or the time ended before that.
+    ``throttled`` is what told that the device slowed itself down, ``cooled_s`` how long it was left alone because it was hot, ``heated_s``
+    how long it was heated; None where the agent does not say.
     ``reference_us`` is the lower quartile of the reference model in each chunk; its spread is the drift that is left in accepted samples.
     """
 
@@ -62,6 +64,10 @@ class SessionSummary:
     run_queue_seen: bool
     device: DeviceReport
     wide: tuple[str, ...] = ()
+    hottest_c: float | None = None
+    throttled: str | None = None
+    cooled_s: float | None = None
+    heated_s: float | None = None
 
     @property
     def reference_drift(self) -> float | None:
@@ -90,8 +96,9 @@ def run_session(
 ) -> SessionSummary:
     """Measure all ``jobs`` on the device behind ``channel``.
 
-    ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished, and again for a model that was measured anew
-    because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one.
+    ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished (with ``{"sustained": …}`` where the plan heats the
+    device), and again for a model that was measured anew because the device turned out to be faster than it had been until then: the
+    later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
     that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
@@ -176,7 +183,7 @@ class _Listener:
 
     def listen(self) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
-        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S)
+        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + self._plan.heat_s + GRACE_S)
         try:
             while (message := attention.next())["type"] != "done":
                 self._take(message)
@@ -220,7 +227,7 @@ class _Listener:
             raise ProtocolError(f"the agent reports on '{key}' again and again")
         regimes = measurements(message, self._plan, ready=self._ready)
         self._wide.discard(key)
-        if regimes["quiet"].facts["wide"]:
+        if any(m.facts.get("wide") for m in regimes.values()):
             self._wide.add(key)
         self._on_measured(key, regimes)
 
@@ -248,6 +255,10 @@ class _Listener:
             run_queue_seen=self._ready["run_queue_seen"],
             device=self._device,
             wide=tuple(sorted(self._wide)),
+            hottest_c=message.get("hottest_c"),
+            throttled=", ".join(printable(word) for word in message.get("throttled", ())) or None,
+            cooled_s=message.get("cooled_s"),
+            heated_s=message.get("heated_s"),
         )
 
     def _evidence(self, done: Message) -> str:

@@ -28,7 +28,7 @@ class NeverWaits(RunQueue):
         return self._total
 
 
-def measure(device, models, *, quiet_level_us=None, run_queue=None, rails=None, **plan):
+def measure(device, models, *, quiet_level_us=None, run_queue=None, rails=None, thermometer=None, **plan):
     """A session on a simulated device: ``done``, the last result by id, and all messages."""
     fields = {
         "warmup": 3,
@@ -50,6 +50,7 @@ def measure(device, models, *, quiet_level_us=None, run_queue=None, rails=None, 
         sleep=device.sleep,
         run_queue=run_queue or NeverWaits(),
         rails=rails,
+        thermometer=thermometer,
     )
     done = check(session.measure([Job(f"m{i}", str(us)) for i, us in enumerate(models)], PROBE, REFERENCE), FROM_AGENT)
     return done, {m["id"]: m for m in messages if m["type"] == "result"}, messages

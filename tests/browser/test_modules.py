@@ -203,6 +203,16 @@ def test_a_busy_device_with_a_known_level_gives_no_quiet_samples(page):
     assert (found["done"]["short"], found["done"]["fewest"], found["done"]["quiet_share"]) == (1, 0, 0)
 
 
+def test_a_device_that_is_kept_hot_gives_what_it_then_gives(page):
+    slower = [[2.0 * i, 1 + 0.02 * i] for i in range(1, 15)]
+    results, found = measured(page, [["a", "300"], ["b", "900"]], speeds=[*slower, [9e9, 1.3]], heat_s=120.0, max_seconds=20.0)
+    assert 28 <= found["done"]["heated_s"] <= 50
+    assert (found["done"]["short"], found["done"]["quiet_share"]) == (0, None)
+    for key, own in (("a", 0.3), ("b", 0.9)):
+        assert results[key]["quiet_ms"] == pytest.approx([1.3 * own] * 10, rel=0.02)
+        assert results[key]["rejected"] == 0
+
+
 def test_a_model_that_does_not_load_is_told_and_the_others_go_on(page):
     results, found = measured(page, [["a", "300"], ["b", "broken"]])
     assert results.keys() == {"a"}

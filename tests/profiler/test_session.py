@@ -95,6 +95,19 @@ def test_what_seldom_devices_tell_is_handed_on_and_absent_elsewhere(tmp_path):
         assert "power_rails" not in m.facts
 
 
+def test_what_a_hot_device_gives_is_a_regime_of_its_own(tmp_path):
+    plan = MeasurePlan(min_repeats=3, max_seconds=5.0, heat_s=60.0)
+    told = {"quiet_share": None, "hottest_c": 71.5, "throttled": ["cooling cpufreq\x1b[31m"], "cooled_s": 0, "heated_s": 31.5}
+    summary, measured, channel = run(tmp_path, READY, result("a"), result("b"), {**DONE, **told}, plan=plan)
+    assert channel.sent[1]["plan"]["heat_s"] == 60.0
+    ((key, regimes), _) = measured
+    assert (key, regimes.keys()) == ("a", {"sustained"})
+    assert regimes["sustained"].facts["regime"] == "sustained"
+    assert "quiet_level_us" not in regimes["sustained"].facts
+    assert (summary.hottest_c, summary.cooled_s, summary.heated_s) == (71.5, 0, 31.5)
+    assert summary.throttled == "cooling cpufreq [31m"
+
+
 def test_models_whose_interval_stays_wide_are_named(tmp_path):
     sharp, wide = [1.0, 1.001] * 10, [1.0, 1.2] * 10
     summary, measured, _ = run(tmp_path, READY, result("a", quiet_ms=sharp), result("b", quiet_ms=wide), DONE)

@@ -18,7 +18,8 @@ import random
 import time
 from typing import Callable, Sequence
 
-from hwnas_agent.band import QuietBand
+from hwnas_agent.band import OpenBand, QuietBand
+from hwnas_agent.heating import heat
 from hwnas_agent.power import PowerRails
 from hwnas_agent.precision import CAP, half_width
 from hwnas_agent.probing import Prober
@@ -26,6 +27,7 @@ from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime
 from hwnas_agent.sampling import Sampler
 from hwnas_agent.subject import Clock, Job, Settings, Subject, load
+from hwnas_agent.thermal import Cooling, Thermometer
 from hwnas_agent.wire import MAX_SAMPLES, Message
 
 CHUNK = 22
@@ -40,7 +42,7 @@ class Session:
     """One session: a probe, a reference, jobs, and the time that they may take together.
 
     ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core,
-    ``rails`` the energy.
+    ``rails`` the energy, ``thermometer`` how hot the device is.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Session:
         sleep: Callable[[float], None] = time.sleep,
         run_queue: RunQueue | None = None,
         rails: PowerRails | None = None,
+        thermometer: Thermometer | None = None,
     ) -> None:
         self._runtime = runtime
         self._settings = settings
@@ -62,9 +65,10 @@ class Session:
         self._sleep = sleep
         self._queue = RunQueue() if run_queue is None else run_queue
         self._rails = PowerRails() if rails is None else rails
+        self._thermometer = Thermometer() if thermometer is None else thermometer
         self._begin_ns = clock()
         self._deadline_ns = self._begin_ns + int(settings.max_seconds * 1e9)
-        self._band = QuietBand(settings.quiet_level_us)
+        self._band = OpenBand() if settings.heat_s > 0 else QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
         self._short: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
@@ -92,7 +96,16 @@ class Session:
         enabled = gc.isenabled()
         gc.disable()
         try:
+            heated_s = self._heat(subject)
             self._calibrate()
+            self._cooling = Cooling(
+                self._thermometer,
+                self._sleep,
+                self._clock,
+                pause_s=self._settings.cooldown_s,
+                deadline_ns=self._deadline_ns,
+                wanted=self._settings.heat_s > 0,
+            )
             short = self._all_chunks(list(jobs), subject)
         finally:
             self._queue.close()
@@ -109,6 +122,10 @@ class Session:
             "quiet_share": self._band.quiet_share(),
             "reference_us": self._reference_us[:4096],
             "seconds": (self._clock() - self._begin_ns) / 1e9,
+            "hottest_c": self._cooling.hottest_c,
+            "throttled": sorted(self._cooling.throttled),
+            "cooled_s": self._cooling.paused_s,
+            "heated_s": heated_s,
         }
 
     def _needed(self, job: Job) -> Subject:
@@ -116,6 +133,14 @@ class Session:
             return load(self._runtime, job, self._settings, self._clock)
         except ModelUnusable as problem:
             raise ModelUnusable(f"{job.id}: {problem}") from None
+
+    def _heat(self, reference: Subject) -> float:
+        """Heat the device if the plan wants that, at no cost of the time for measuring; for how many seconds."""
+        if self._settings.heat_s <= 0:
+            return 0.0
+        heated_s = heat(reference.run, self._clock, self._thermometer, self._clock() + self._settings.heat_s * 1e9)
+        self._deadline_ns += int(heated_s * 1e9)
+        return heated_s
 
     def _calibrate(self) -> None:
         # a device whose quiet level nobody knows is watched for longer: it may be busy for seconds on end
@@ -132,7 +157,7 @@ class Session:
             jobs += self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns)
             jobs += self._outdated()
             chunk += 1
-            if jobs and self._settings.cooldown_s > 0:
+            if jobs and not self._cooling.look_at(self._reference_us) and self._settings.cooldown_s > 0:
                 self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
         return [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in jobs]
 
@@ -229,8 +254,10 @@ class Session:
         return again
 
     def _housekeeping(self, open_ones: Sequence[Subject]) -> None:
-        now = self._clock()
+        if self._cooling.look():
+            self._prober.forget()
         self._prober.settle()
+        now = self._clock()
         if now - self._progress_ns >= PROGRESS_NS:
             self._progress_ns = now
             unfinished = [*open_ones, *self._short.values()]

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
+from hwnas_agent.files import number_in, text_in
 from hwnas_agent.runtimes import Run
 
 Clock = Callable[[], int]
@@ -44,7 +45,7 @@ class PowerRails:
     """The rails of this device, below ``root``; none where there are none or they may not be read."""
 
     def __init__(self, root: str = "/") -> None:
-        self._counters = [c for c in _counters(Path(root)) if _number(c.path) is not None][:MAX_RAILS]
+        self._counters = [c for c in _counters(Path(root)) if number_in(c.path) is not None][:MAX_RAILS]
         sensors = [] if self._counters else [s for s in _sensors(Path(root)) if _milliwatts(s) is not None][:MAX_RAILS]
         self._sensors = [s for s in sensors if _INPUT.search(s.name)] or sensors
 
@@ -62,10 +63,10 @@ class PowerRails:
         return energy if energy is not None and energy > 0 else None
 
     def _counted_mj(self, run: Run, clock: Clock) -> float | None:
-        before = [_number(c.path) for c in self._counters]
+        before = [number_in(c.path) for c in self._counters]
         runs, _ = _runs(run, clock, COUNTER_WINDOW_NS)
         total_uj = 0.0
-        for counter, begin, end in zip(self._counters, before, [_number(c.path) for c in self._counters]):
+        for counter, begin, end in zip(self._counters, before, [number_in(c.path) for c in self._counters]):
             if begin is None or end is None or (end < begin and not counter.range_uj):
                 return None
             total_uj += end - begin if end >= begin else end - begin + counter.range_uj
@@ -98,42 +99,26 @@ def _runs(run: Run, clock: Clock, least_ns: int) -> tuple[int, int]:
 def _counters(root: Path) -> Iterator[_Counter]:
     """Whole packages; their parts are in them already, and the platform's counter (psys) holds the packages."""
     for folder in sorted(root.glob("sys/class/powercap/intel-rapl:*")):
-        name = _text(folder / "name") or folder.name
+        name = text_in(folder / "name") or folder.name
         if folder.name.count(":") == 1 and name.startswith("package"):
-            yield _Counter(name, folder / "energy_uj", int(_number(folder / "max_energy_range_uj") or 0))
+            yield _Counter(name, folder / "energy_uj", int(number_in(folder / "max_energy_range_uj") or 0))
 
 
 def _sensors(root: Path) -> Iterator[_Sensor]:
     for folder in sorted(root.glob("sys/class/hwmon/hwmon*")):
-        if _text(folder / "name") == "ina3221":
+        if text_in(folder / "name") == "ina3221":
             for number in (1, 2, 3):
-                name = _text(folder / f"in{number}_label") or f"{folder.name} channel {number}"
+                name = text_in(folder / f"in{number}_label") or f"{folder.name} channel {number}"
                 yield _Sensor(name, (folder / f"in{number}_input", folder / f"curr{number}_input"))
     for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
         for number in (0, 1, 2):
-            name = _text(folder / f"rail_name_{number}") or f"{folder.name} channel {number}"
+            name = text_in(folder / f"rail_name_{number}") or f"{folder.name} channel {number}"
             yield _Sensor(name, (folder / f"in_power{number}_input",))
 
 
 def _milliwatts(sensor: _Sensor) -> float | None:
-    values = [_number(path) for path in sensor.files]
+    values = [number_in(path) for path in sensor.files]
     if any(value is None or value < 0 for value in values):
         return None
     first = values[0] or 0.0
     return first if len(values) == 1 else first * (values[1] or 0.0) / 1e3
-
-
-def _number(path: Path) -> float | None:
-    text = _text(path)
-    try:
-        return float(text) if text is not None and len(text) < 32 else None
-    except ValueError:
-        return None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.readline(256).strip() or None
-    except OSError:
-        return None

@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     quiet_level_us: float | None
     statistic: str = "p50"
     max_rel_ci: float = math.inf
+    heat_s: float = 0.0
 
 
 class Sample(NamedTuple):

@@ -108,6 +108,7 @@ _PLAN = _record(
     {
         "statistic": _matching("|".join(QUANTILES)),
         "max_rel_ci": _number,
+        "heat_s": _number,
     },
     warmup=_integer,
     min_repeats=_upto(MAX_SAMPLES),
@@ -175,6 +176,10 @@ FROM_AGENT: Schema = {
         "quiet_share": _optional(_number),
         "reference_us": _many(_number, 4096),
         "seconds": _number,
+        "hottest_c?": _optional(_number),
+        "throttled?": _many(_NAME, 16),
+        "cooled_s?": _number,
+        "heated_s?": _number,
     },
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost
 from hwnas.profiler.channel import Channel, Message
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.heartbeat import Attention
-from hwnas.profiler.results import measurements
+from hwnas.profiler.results import busy_measurements, measurements
+from hwnas.profiler.summary import Progress, SessionSummary, summary_of
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
@@ -30,55 +31,9 @@ class Job:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a session is: samples accepted of those wanted, models finished; ``quiet_share`` is None until something was visited."""
-
-    finished: int
-    accepted: int
-    wanted: int
-    quiet_share: float | None
-    elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
-
-    ``wide`` names the models whose interval is wider than the plan wanted although they had their turn, or the time ended before that.
-    ``throttled`` is what told that the device slowed itself down, ``cooled_s`` how long it was left alone because it was hot, ``heated_s``
-    how long it was heated; None where the agent does not say.
-    ``reference_us`` is the lower quartile of the reference model in each chunk; its spread is the drift that is left in accepted samples.
-    """
-
-    measured: tuple[str, ...]
-    seconds: float
-    visits: int
-    probes: int
-    quiet_level_us: float | None
-    quiet_share: float | None
-    reference_us: tuple[float, ...]
-    runtime_version: str
-    provider: str
-    cores: tuple[int, ...]
-    run_queue_seen: bool
-    device: DeviceReport
-    wide: tuple[str, ...] = ()
-    hottest_c: float | None = None
-    throttled: str | None = None
-    cooled_s: float | None = None
-    heated_s: float | None = None
-
-    @property
-    def reference_drift(self) -> float | None:
-        """Largest relative difference of the reference model between chunks; None with fewer than two chunks."""
-        if len(self.reference_us) < 2:
-            return None
-        return max(self.reference_us) / min(self.reference_us) - 1
-
-
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
 OnProgress = Callable[[Progress], None]
+OnBusy = Callable[[Mapping[str, Measurement], SessionSummary], None]
 
 
 def run_session(
@@ -93,6 +48,8 @@ def run_session(
     quiet_level_us: float | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
+    others: Sequence[Job] = (),
+    on_busy: OnBusy | None = None,
 ) -> SessionSummary:
     """Measure all ``jobs`` on the device behind ``channel``.
 
@@ -103,10 +60,14 @@ def run_session(
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
     that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
 
+    A device that is hardly ever quiet has all ``jobs``, and ``others`` whose quiet times are known already, measured as it is. Where that
+    is precise enough, ``on_busy(measurements by id, summary)`` gets it before `TooNoisy` is raised. Such times are relative to the state
+    that the device was in and must not be mixed with quiet ones.
+
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
     """
-    if len({job.id for job in jobs}) != len(jobs):
+    if len({job.id for job in (*jobs, *others)}) != len(jobs) + len(others):
         raise ConfigError("two jobs of a session have the same id")
     if quiet_level_us is not None and quiet_level_us <= 0:
         raise ConfigError(
@@ -116,8 +77,8 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
-    _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
-    listener = _Listener(channel, jobs, plan, device, on_measured=on_measured, on_progress=on_progress)
+    _ask(channel, jobs, others, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+    listener = _Listener(channel, jobs, others, plan, device, on_measured=on_measured, on_progress=on_progress, on_busy=on_busy)
     return listener.listen()
 
 
@@ -129,6 +90,7 @@ def stale(levels_us: Mapping[str, float], quiet_level_us: float) -> tuple[str, .
 def _ask(
     channel: Channel,
     jobs: Sequence[Job],
+    others: Sequence[Job],
     plan: MeasurePlan,
     *,
     runtime: str,
@@ -150,9 +112,10 @@ def _ask(
             "quiet_level_us": quiet_level_us,
         }
     )
-    for number, job in enumerate(jobs):
-        channel.send({"type": "job", "id": job.id, "path": channel.push(job.path, f"{number}{job.path.suffix}")})
-    channel.send({"type": "start", "jobs": len(jobs)})
+    for number, job in enumerate((*jobs, *others)):
+        message = {"type": "job", "id": job.id, "path": channel.push(job.path, f"{number}{job.path.suffix}")}
+        channel.send(message if number < len(jobs) else {**message, "only_busy": True})
+    channel.send({"type": "start", "jobs": len(jobs) + len(others)})
 
 
 class _Listener:
@@ -162,11 +125,13 @@ class _Listener:
         self,
         channel: Channel,
         jobs: Iterable[Job],
+        others: Iterable[Job],
         plan: MeasurePlan,
         device: DeviceReport,
         *,
         on_measured: OnMeasured,
         on_progress: OnProgress | None,
+        on_busy: OnBusy | None,
     ) -> None:
         self._channel = channel
         self._plan = plan
@@ -174,7 +139,10 @@ class _Listener:
         self._device = device
         self._on_measured = on_measured
         self._on_progress = on_progress
+        self._on_busy = on_busy
         self._wanted = {job.id for job in jobs}
+        self._others = {job.id for job in others}
+        self._busy: dict[str, Message] = {}
         self._measured: dict[str, int] = {}
         self._failed: dict[str, str] = {}
         self._wide: set[str] = set()
@@ -203,16 +171,18 @@ class _Listener:
             self._ready = message
         elif kind == "result":
             self._result(message)
+        elif kind == "busy":
+            self._sampled_busy(message)
         elif kind == "failed":
-            self._failed[self._known(message["id"])] = printable(message["reason"], 600)
+            self._failed[self._known(message["id"], also=self._others)] = printable(message["reason"], 600)
         elif kind == "progress" and self._on_progress is not None:
             fields = {key: message[key] for key in ("finished", "accepted", "wanted", "quiet_share")}
             self._on_progress(Progress(**fields, elapsed_s=time.monotonic() - self._begin))
         elif kind != "progress":
             raise ProtocolError(f"the agent sends '{kind}' in the middle of a session")
 
-    def _known(self, key: str) -> str:
-        if key not in self._wanted:
+    def _known(self, key: str, *, also: Collection[str] = ()) -> str:
+        if key not in self._wanted and key not in also:
             raise ProtocolError(f"the agent reports on '{printable(key, 80)}', which it was never asked for")
         return key
 
@@ -231,35 +201,38 @@ class _Listener:
             self._wide.add(key)
         self._on_measured(key, regimes)
 
+    def _sampled_busy(self, message: Message) -> None:
+        key = self._known(message["id"], also=self._others)
+        if key in self._busy or len(message["busy_ms"]) != len(message["at_s"]) or not message["busy_ms"]:
+            raise ProtocolError(f"the agent's busy samples of '{key}' come twice, or without their times")
+        self._busy[key] = message
+
     def _done(self, message: Message) -> SessionSummary:
         if self._ready is None:
             raise ProtocolError("the agent is done before it is ready")
         if self._failed:
             key, reason = next(iter(self._failed.items()))
             raise DeviceError(f"{len(self._failed)} of {len(self._wanted)} models do not run on the device, first {key}: {reason}")
+        summary = summary_of(
+            message, ready=self._ready, measured=tuple(self._measured), wide=tuple(sorted(self._wide)), device=self._device
+        )
         if message["short"] > 0:
-            raise TooNoisy(self._evidence(message))
+            raise TooNoisy(f"{self._evidence(message)}; {self._as_busy(summary, self._ready)}")
         if self._measured.keys() != self._wanted:
             raise ProtocolError(f"the agent is done with {len(self._measured)} of {len(self._wanted)} models measured")
-        return SessionSummary(
-            measured=tuple(self._measured),
-            seconds=message["seconds"],
-            visits=message["visits"],
-            probes=message["probes"],
-            quiet_level_us=message["quiet_level_us"],
-            quiet_share=message["quiet_share"],
-            reference_us=tuple(message["reference_us"]),
-            runtime_version=self._ready["runtime_version"],
-            provider=self._ready["provider"],
-            cores=tuple(self._ready["cores"]),
-            run_queue_seen=self._ready["run_queue_seen"],
-            device=self._device,
-            wide=tuple(sorted(self._wide)),
-            hottest_c=message.get("hottest_c"),
-            throttled=", ".join(printable(word) for word in message.get("throttled", ())) or None,
-            cooled_s=message.get("cooled_s"),
-            heated_s=message.get("heated_s"),
-        )
+        return summary
+
+    def _as_busy(self, summary: SessionSummary, ready: Message) -> str:
+        """Hand on what the device gave while it was busy, if that is all and precise enough; in words."""
+        if self._busy.keys() != self._wanted | self._others:
+            return "run again when less else runs there, or give the plan more max_seconds"
+        try:
+            times = busy_measurements(self._busy, self._plan, ready=ready)
+        except TooNoisy as problem:
+            return f"as a busy device it is not known either: {problem}; run again when less else runs there"
+        if self._on_busy is not None:
+            self._on_busy(times, summary)
+        return f"what all {len(times)} models take while it is busy is known, and is another regime"
 
     def _evidence(self, done: Message) -> str:
         share = "none" if done["quiet_share"] is None else f"{done['quiet_share']:.0%}"
@@ -267,7 +240,7 @@ class _Listener:
         return (
             f"{done['short']} of {len(self._wanted)} models have fewer than {self._least} quiet samples after"
             f" {done['seconds']:.0f} s (fewest {done['fewest']}); the device was quiet for {share} of the time"
-            f" (probe level {level}); finished ones are kept: run again when less else runs there, or give the plan more max_seconds"
+            f" (probe level {level}); finished ones are kept"
         )
 
     def _so_far(self) -> str:

@@ -159,6 +159,49 @@ def test_too_few_quiet_samples_are_told_with_the_evidence_after_the_finished_one
         run(tmp_path, READY, {**DONE, "short": 2, "quiet_share": None, "quiet_level_us": None})
 
 
+def busy(key, scale=1.0, n=60, **changes):
+    """Samples on a device whose state changes every half a second; models take turns."""
+    at_s = [0.05 * i for i in range(n)]
+    times = [scale * (1.5 + 0.2 * (int(2 * at) % 2)) for at in at_s]
+    shared = {"rejected": 1, "load_ms": 1.5, "first_ms": 0.9, "runs_per_sample": 2}
+    return {"type": "busy", "id": key, "busy_ms": times, "at_s": at_s, **shared, **changes}
+
+
+NOISY = {**DONE, "results": 0, "short": 2, "quiet_share": 0.0}
+
+
+def test_a_device_that_is_never_quiet_is_known_as_a_busy_one(tmp_path):
+    seen = []
+    script = [READY, busy("a"), busy("b", 2.0, peak_memory_bytes=4096), busy("c", 4.0), NOISY]
+    options = {"others": [Job("c", tmp_path / "m.onnx")], "on_busy": lambda *told: seen.append(told)}
+    with pytest.raises(
+        TooNoisy, match=r"2 of 2 models have fewer than 3 quiet .*; what all 3 models take while it is busy is known, and is anot"
+    ):
+        run(tmp_path, *script, **options)
+    ((times, summary),) = seen
+    assert {key: round(m.quantile_ms("p50") / times["a"].quantile_ms("p50"), 2) for key, m in times.items()} == {"a": 1, "b": 2, "c": 4}
+    assert times["b"].peak_memory_bytes == 4096
+    assert times["a"].facts["regime"] == "busy"
+    assert times["a"].facts["state_spread"] == pytest.approx(0.0626, abs=0.01)
+    assert (times["a"].rejected, summary.quiet_share, summary.measured) == (1, 0.0, ())
+    assert [m.get("only_busy", False) for m in run.channel.sent if m["type"] == "job"] == [False, False, True]
+    for message in run.channel.sent:
+        wire.check(message, wire.TO_AGENT)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ([busy("a")], "run again when less else runs"),
+        ([busy("a"), busy("b", n=39)], "as a busy device it is not known either: b has 39 busy samples of the 40"),
+        ([busy("a"), busy("b", busy_ms=[1.0, 2.0, 3.0] * 20)], r"the p50 of [ab] is known to \d+\.\d % when busy, wanted are 3\.0 %"),
+    ],
+)
+def test_a_busy_device_that_is_not_known_well_enough_is_refused_with_the_reason(tmp_path, changed, words):
+    with pytest.raises(TooNoisy, match=words):
+        run(tmp_path, READY, *changed, NOISY, on_busy=lambda *told: pytest.fail("handed on"))
+
+
 def test_a_model_that_does_not_run_is_told_after_the_others(tmp_path):
     with pytest.raises(DeviceError, match="1 of 2 models do not run on the device, first a: no such op"):
         run(tmp_path, READY, {"type": "failed", "id": "a", "reason": "no such\x1bop"}, result("b"), DONE)
@@ -194,6 +237,10 @@ def test_a_session_has_a_deadline_even_when_the_agent_talks_on(tmp_path, monkeyp
         ([READY, result("a", typical_ms=[])], "3 of 3 samples"),
         ([READY, *[result("a")] * 4], "again and again"),
         ([READY, result("a"), DONE], "1 of 2 models measured"),
+        ([READY, busy("a"), busy("a")], "come twice"),
+        ([READY, busy("a", at_s=[0.0])], "without their times"),
+        ([READY, busy("a", n=0)], "without their times"),
+        ([READY, busy("z")], "never asked for"),
     ],
 )
 def test_words_out_of_place_are_a_protocol_error(tmp_path, script, words):
@@ -222,6 +269,8 @@ def test_a_runtime_that_the_device_does_not_have_is_told_before_anything_is_sent
 def test_two_jobs_cannot_share_an_id(tmp_path):
     with pytest.raises(ConfigError, match="same id"):
         run(tmp_path, jobs=("a", "a"))
+    with pytest.raises(ConfigError, match="same id"):
+        run(tmp_path, others=[Job("a", tmp_path)])
 
 
 def test_a_level_of_nothing_is_refused(tmp_path):

@@ -9,6 +9,9 @@ times the model's own time, for two quiet probes in a row and tries once more.
 A result leaves at the end of the round in which its model got its last sample, so a kill loses none. A model that is short of samples
 when the time of its chunk is over joins a later chunk and keeps what it has. Where the device turns out to be faster than it had ever been
 until then, the band moves, and models that lose their samples by it are measured again.
+
+A device that was hardly ever quiet by three quarters of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of
+the time is for quiet samples again.
 """
 
 from __future__ import annotations
@@ -18,17 +21,18 @@ import random
 import time
 from typing import Callable, Sequence
 
+from hwnas_agent import reports
 from hwnas_agent.band import OpenBand, QuietBand
+from hwnas_agent.busy import BUSY_BELOW, QUIET_SHARE, ROUNDS, RUNS, companies
 from hwnas_agent.heating import heat
 from hwnas_agent.power import PowerRails
-from hwnas_agent.precision import CAP, half_width
 from hwnas_agent.probing import Prober
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtimes import ModelUnusable, Runtime
 from hwnas_agent.sampling import Sampler
 from hwnas_agent.subject import Clock, Job, Settings, Subject, load
 from hwnas_agent.thermal import Cooling, Thermometer
-from hwnas_agent.wire import MAX_SAMPLES, Message
+from hwnas_agent.wire import Message
 
 CHUNK = 22
 CALIBRATION_NS = 300_000_000
@@ -72,8 +76,9 @@ class Session:
         self._finished: dict[str, Subject] = {}
         self._short: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
-        self._failed = 0
-        self._wanted = 0
+        self._failed: set[str] = set()
+        self._wanted = self._chunk = 0
+        self._until_ns = self._deadline_ns
         self._reference_us: list[float] = []
         self._progress_ns = self._begin_ns
 
@@ -89,7 +94,7 @@ class Session:
 
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
-        self._wanted = len(jobs)
+        self._wanted = sum(not job.only_busy for job in jobs)
         self._prober = Prober(self._needed(probe).run, self._band, self._clock)
         self._sampler = Sampler(self._prober, self._queue, self._clock)
         subject = self._needed(reference)
@@ -106,11 +111,12 @@ class Session:
                 deadline_ns=self._deadline_ns,
                 wanted=self._settings.heat_s > 0,
             )
-            short = self._all_chunks(list(jobs), subject)
+            left = self._quiet_or_busy(list(jobs), subject)
         finally:
             self._queue.close()
             if enabled:
                 gc.enable()
+        short = [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in left]
         return {
             "type": "done",
             "results": len(self._finished),
@@ -147,21 +153,36 @@ class Session:
         watch_ns = FIRST_CALIBRATION_NS if self._settings.quiet_level_us is None else CALIBRATION_NS
         self._prober.watch(min(self._clock() + watch_ns, self._deadline_ns))
 
-    def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
-        """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
-        chunk = 0
+    def _quiet_or_busy(self, jobs: list[Job], reference: Subject) -> list[Job]:
+        """Measure all that can be; the models that are short of quiet samples in the end."""
+        now = self._clock()
+        self._until_ns = now + int(QUIET_SHARE * (self._deadline_ns - now))
+        left = self._all_chunks([job for job in jobs if not job.only_busy], reference)
+        self._until_ns = self._deadline_ns
+        share = self._band.quiet_share()
+        if left and share is not None and share < BUSY_BELOW:
+            self._busy_rounds(jobs)
+        left = self._all_chunks(left, reference)
+        for job in left:
+            subject = self._short.get(job.id)
+            if subject is not None and len(subject.accepted(self._band)) >= self._settings.least_repeats:
+                self._finish(subject)
+        return [job for job in left if job.id not in self._finished]
+
+    def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[Job]:
+        """Measure until nothing is left or the time is over; the models that are not finished."""
         while jobs and not self._late():
             taken, jobs = jobs[:CHUNK], jobs[CHUNK:]
             # no chunk may take the time of those after it: where quiet is rare, all models get some samples
-            left_ns = (self._deadline_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
-            jobs += self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns)
+            left_ns = (self._until_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
+            jobs += self._one_chunk(taken, reference, until_ns=self._clock() + left_ns)
             jobs += self._outdated()
-            chunk += 1
+            self._chunk += 1
             if jobs and not self._cooling.look_at(self._reference_us) and self._settings.cooldown_s > 0:
-                self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
-        return [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in jobs]
+                self._sleep(min(self._settings.cooldown_s, max(0.0, (self._until_ns - self._clock()) / 1e9)))
+        return jobs
 
-    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
+    def _one_chunk(self, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
         """Sample a chunk; the models that have too few samples by then, in this chunk and those before."""
         open_ones = self._load(jobs)
         self._prober.forget()
@@ -176,67 +197,67 @@ class Session:
                     break
                 self._sampler.visit(subject)
             self._housekeeping(open_ones)
-            for subject in filter(self._enough, open_ones):
-                self._finish(chunk, subject)
+            for subject in open_ones:
+                if subject.enough(self._band, self._settings):
+                    self._finish(subject)
             open_ones = [s for s in open_ones if s.job.id not in self._finished]
         times = sorted(s.run_ns for s in reference.accepted(self._band))
         if times:
             self._reference_us.append(times[len(times) // 4] / 1e3)
         for subject in open_ones:
             if len(subject.accepted(self._band)) >= self._settings.least_repeats:
-                self._finish(chunk, subject)
+                self._finish(subject)
             else:
                 subject.unload()
                 self._short[subject.job.id] = subject
         return [s.job for s in open_ones if s.job.id in self._short]
 
+    def _busy_rounds(self, jobs: Sequence[Job]) -> None:
+        """Sample every model as the device is, and tell the samples with their times."""
+        sampled = {}
+        for company in companies(jobs, CHUNK, self._random):
+            if self._late():
+                break
+            subjects = self._load(company)
+            self._prober.forget()
+            for _ in range(ROUNDS):
+                self._random.shuffle(subjects)
+                for subject in subjects:
+                    if self._late():
+                        break
+                    self._sampler.visit_busy(subject, RUNS)
+                self._housekeeping([s for s in subjects if s.job.id not in self._finished])
+            for subject in subjects:
+                subject.unload()
+                sampled[subject.job.id] = subject
+                if subject.job.id not in self._finished and not subject.job.only_busy:
+                    self._short[subject.job.id] = subject
+        for subject in sampled.values():
+            if subject.busy:
+                self._emit(reports.busy(subject, self._begin_ns))
+
     def _load(self, jobs: Sequence[Job]) -> list[Subject]:
         subjects = []
         for job in jobs:
-            earlier = self._short.pop(job.id, None)
+            if job.id in self._failed:
+                continue
+            earlier = self._short.pop(job.id, None) or self._finished.get(job.id)
             try:
                 loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:
-                self._failed += 1
+                self._failed.add(job.id)
                 self._emit({"type": "failed", "id": job.id, "reason": str(problem)})
             else:
                 subjects.append(loaded if earlier is None else earlier.resume(loaded))
         return subjects
 
-    def _enough(self, subject: Subject) -> bool:
-        """Whether a model's turn is over: samples enough for the interval that the plan wants, or so many that it stays wide."""
-        accepted, settings = subject.accepted(self._band), self._settings
-        if len(accepted) >= MAX_SAMPLES:
-            return True
-        total_ns = sum(s.run_ns for s in accepted) * subject.runs
-        if len(accepted) < settings.min_repeats or total_ns < settings.min_total_ms * 1e6:
-            return False
-        if len(accepted) >= CAP * settings.min_repeats:
-            return True
-        return half_width([s.run_ns for s in accepted], settings.statistic) <= settings.max_rel_ci
-
-    def _finish(self, chunk: int, subject: Subject) -> None:
+    def _finish(self, subject: Subject) -> None:
         accepted = subject.accepted(self._band)
         self._finished[subject.job.id] = subject
-        if subject.energy_mj is None:
+        if subject.energy_mj is None and subject.loaded:
             subject.energy_mj = self._rails.energy_mj(subject.run, self._clock, self._deadline_ns)
             self._prober.forget()
-        self._emit(
-            {
-                "type": "result",
-                "id": subject.job.id,
-                "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted[:MAX_SAMPLES]],
-                "typical_ms": [round(ns / 1e6, 6) for ns in subject.typical.runs_ns],
-                "rejected": subject.attempts - len(accepted),
-                "load_ms": subject.load_ns / 1e6,
-                "first_ms": subject.first_ns / 1e6,
-                "runs_per_sample": subject.runs,
-                "quiet_level_us": self._band.level_us,
-                "chunk": chunk,
-                "peak_memory_bytes": subject.peak_memory_bytes,
-                "energy_mj": subject.energy_mj,
-            }
-        )
+        self._emit(reports.result(subject, accepted, quiet_level_us=self._band.level_us, chunk=self._chunk))
         subject.unload()
 
     def _outdated(self) -> list[Job]:
@@ -268,10 +289,10 @@ class Session:
                     "type": "progress",
                     "finished": len(self._finished),
                     "accepted": accepted,
-                    "wanted": (self._wanted - self._failed) * self._settings.min_repeats,
+                    "wanted": (self._wanted - len(self._failed)) * self._settings.min_repeats,
                     "quiet_share": self._band.quiet_share(),
                 }
             )
 
     def _late(self) -> bool:
-        return self._clock() >= self._deadline_ns
+        return self._clock() >= self._until_ns

@@ -27,6 +27,16 @@ class Sampler:
         if not self._take(subject, sample) and self._prober.wait_for_quiet(sample.after_us, subject.run_ns * subject.runs):
             self._take(subject, self._attempt(subject, self._prober.last_us))
 
+    def visit_busy(self, subject: Subject, times: int) -> None:
+        """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none."""
+        band, before_us = self._prober.band, self._arrive(subject)
+        for _ in range(times):
+            sample = self._attempt(subject, before_us)
+            before_us = sample.after_us
+            touched = band.quiet(sample.before_us) or band.quiet(sample.after_us)
+            if not self._take(subject, sample) and not touched and sample.waited_ns < MAX_WAIT_NS:
+                subject.busy.append(sample)
+
     def _arrive(self, subject: Subject) -> float:
         self.visits += 1
         for _ in range(COLD_RUNS):
@@ -42,7 +52,7 @@ class Sampler:
         end = self._clock()
         waited = self._queue.waited_ns() - waited
         subject.attempts += 1
-        return Sample((end - begin) / subject.runs, before_us, self._prober.bracket_us(), waited)
+        return Sample((end - begin) / subject.runs, before_us, self._prober.bracket_us(), waited, begin)
 
     def _take(self, subject: Subject, sample: Sample) -> bool:
         band = self._prober.band

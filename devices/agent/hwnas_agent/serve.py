@@ -98,7 +98,7 @@ class Agent:
                 raise wire.WireError("this agent has no folder for files")
             self._work.accept(message["name"], message["sha256"])
         elif kind == "job":
-            self._jobs.append(Job(message["id"], message["path"]))
+            self._jobs.append(Job(message["id"], message["path"], message.get("only_busy", False)))
         elif kind == "start":
             self._measure(message["jobs"])
         elif kind == "broken":

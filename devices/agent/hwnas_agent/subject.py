@@ -13,8 +13,9 @@ from typing import Callable, NamedTuple
 
 from hwnas_agent.band import QuietBand
 from hwnas_agent.memory import MemoryPeak
+from hwnas_agent.precision import CAP, half_width
 from hwnas_agent.runtimes import ModelUnusable, Run, Runtime, RuntimeUnusable
-from hwnas_agent.wire import printable
+from hwnas_agent.wire import MAX_SAMPLES, printable
 
 MAX_RUNS = 1000
 TYPICAL_KEPT = 1024
@@ -25,10 +26,11 @@ Clock = Callable[[], int]
 
 
 class Job(NamedTuple):
-    """A model file to time and the id that the host knows it by."""
+    """A model file to time and the id that the host knows it by; with ``only_busy`` the host has its quiet samples already."""
 
     id: str
     path: str
+    only_busy: bool = False
 
 
 class Settings(NamedTuple):
@@ -50,12 +52,13 @@ class Settings(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One attempt: mean time of a run, and what was seen around it."""
+    """One attempt: mean time of a run, what was seen around it, and when it was."""
 
     run_ns: float
     before_us: float
     after_us: float
     waited_ns: int
+    at_ns: int
 
 
 class Typical:
@@ -90,11 +93,26 @@ class Subject:
         self.energy_mj: float | None = None
         self.typical = Typical()
         self.candidates: list[Sample] = []
+        self.busy: list[Sample] = []
         self.attempts = 0
 
     def accepted(self, band: QuietBand) -> list[Sample]:
         """Samples that are quiet at the present level."""
         return [s for s in self.candidates if band.quiet(s.before_us) and band.quiet(s.after_us)]
+
+    def enough(self, band: QuietBand, settings: Settings) -> bool:
+        """Whether its turn is over: samples enough for the interval that the plan wants, or so many that it stays wide."""
+        runs_ns = [s.run_ns for s in self.accepted(band)]
+        if len(runs_ns) >= MAX_SAMPLES:
+            return True
+        if len(runs_ns) < settings.min_repeats or sum(runs_ns) * self.runs < settings.min_total_ms * 1e6:
+            return False
+        return len(runs_ns) >= CAP * settings.min_repeats or half_width(runs_ns, settings.statistic) <= settings.max_rel_ci
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it can be run."""
+        return self.run is not _unloaded
 
     def unload(self) -> None:
         """Let the runtime free the model; the samples stay."""

@@ -133,7 +133,7 @@ TO_AGENT: Schema = {
         "quiet_level_us": _optional(_number),
     },
     "file": {"name": _matching(r"[0-9a-f]{64}(\.[a-z0-9]{1,16})?"), "sha256": _matching(r"[0-9a-f]{64}")},
-    "job": {"id": _ID, "path": _PATH},
+    "job": {"id": _ID, "path": _PATH, "only_busy?": _flag},
     "start": {"jobs": _integer},
 }
 
@@ -161,6 +161,17 @@ FROM_AGENT: Schema = {
         "runs_per_sample": _integer,
         "quiet_level_us": _number,
         "chunk": _integer,
+        "peak_memory_bytes?": _optional(_integer),
+        "energy_mj?": _optional(_number),
+    },
+    "busy": {
+        "id": _ID,
+        "busy_ms": _many(_number, MAX_SAMPLES),
+        "at_s": _many(_number, MAX_SAMPLES),
+        "rejected": _integer,
+        "load_ms": _number,
+        "first_ms": _number,
+        "runs_per_sample": _integer,
         "peak_memory_bytes?": _optional(_integer),
         "energy_mj?": _optional(_number),
     },

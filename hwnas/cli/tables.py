@@ -38,10 +38,12 @@ def show(
         rows = []
         for key, m in slowest:
             low, high = m.interval_ms("p50")
-            rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", f"{1e3 * low:.1f} to {1e3 * high:.1f}", len(m.samples_ms), m.rejected))
-        show_table(
-            ("block", "p50 us", "95 % interval", "samples", "rejected"), rows, title=f"slowest {len(rows)} of {len(table.entries)} blocks"
-        )
+            memory = "-" if m.peak_memory_bytes is None else f"{m.peak_memory_bytes / 2**20:.1f}"
+            energy = "-" if m.energy_mj is None else f"{m.energy_mj:.3f}"
+            interval = f"{1e3 * low:.1f} to {1e3 * high:.1f}"
+            rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", interval, len(m.samples_ms), m.rejected, memory, energy))
+        columns = ("block", "p50 us", "95 % interval", "samples", "rejected", "peak MiB", "mJ")
+        show_table(columns, rows, title=f"slowest {len(rows)} of {len(table.entries)} blocks")
 
 
 @app.command("accept")

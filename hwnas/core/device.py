@@ -162,9 +162,12 @@ class Device:
 class MeasurePlan:
     """How models are measured.
 
-    ``min_repeats`` samples between quiet probes end a model's turn. Where the ``max_seconds`` for all of them do not suffice for that,
-    ``least_repeats`` are enough, with a wider interval; fewer are too few to be believed. A sample of a model that is quicker than
-    ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a single call.
+    A model's turn ends when it has ``min_repeats`` samples between quiet probes and the 95 % interval of its ``statistic`` lies within
+    ``max_rel_ci`` of it (0.03 is 3 % on either side), or when it has four times as many and the interval is still wider. Where the
+    ``max_seconds`` for all of them do not suffice for that, ``least_repeats`` are enough; fewer are too few to be believed. A sample of a
+    model that is quicker than ``min_sample_us`` is the mean of as many calls as last that long (at most 1 s); with 0 every sample is a
+    single call. With ``heat_s`` the device is heated for at most that long first, and then measured without regard to quiet: the regime
+    ``sustained``.
     """
 
     warmup: int = 3
@@ -177,25 +180,33 @@ class MeasurePlan:
     cooldown_s: float = 0.0
     affinity: tuple[int, ...] = ()
     seed: int = 0
+    statistic: str = "p50"
+    heat_s: float = 0.0
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
+        if self.statistic not in QUANTILES:
+            raise ConfigError(f"a measuring plan for the unknown statistic '{self.statistic}'; known: {', '.join(QUANTILES)}")
         if (
-            min(self.warmup, self.cooldown_s) < 0
+            min(self.warmup, self.cooldown_s, self.heat_s) < 0
             or min(self.min_repeats, self.least_repeats) < 1
             or min(self.max_seconds, self.max_rel_ci) <= 0
             or not 0 <= self.min_sample_us <= 1e6
         ):
             raise ConfigError(
-                "a measuring plan needs warmup and cooldown_s >= 0, min_repeats and least_repeats >= 1, max_seconds and max_rel_ci > 0, "
-                "min_sample_us from 0 to 1000000"
+                "a measuring plan needs warmup, cooldown_s and heat_s >= 0, min_repeats and least_repeats >= 1, max_seconds and "
+                "max_rel_ci > 0, min_sample_us from 0 to 1000000"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One model on one device in one regime: the samples, and what was seen around them."""
+    """One model on one device in one regime: the samples, and what was seen around them.
+
+    ``peak_memory_bytes`` is the growth of the process' resident memory from before the model was loaded to the peak of its first runs.
+    ``energy_mj`` is the energy of one inference among many back to back, on the device's power rails with all that they feed.
+    """
 
     samples_ms: tuple[float, ...]
     rejected: int
@@ -214,6 +225,14 @@ class Measurement:
         if not self.samples_ms:
             raise ConfigError("a measurement without samples has no quantiles")
         return float(np.quantile(np.asarray(self.samples_ms), QUANTILES[statistic]))
+
+    def half_width(self, statistic: str) -> float:
+        """Half the width of the 95 % interval of the quantile, relative to it; infinite where the samples are too few for both ends."""
+        if len(self.samples_ms) < samples_needed(statistic):
+            return math.inf
+        low, high = self.interval_ms(statistic)
+        value = self.quantile_ms(statistic)
+        return (high - low) / 2 / value if value > 0 else math.inf
 
     def interval_ms(self, statistic: str, *, confidence: float = 0.95) -> tuple[float, float]:
         """Distribution-free interval of the quantile from order statistics (Conover 1999, section 3.2), in ms.

@@ -80,6 +80,10 @@ class LatencyTable:
             value = getattr(measurement, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise TableError(f"{self.label}: '{key}' has {name} {value}; it must be finite and not negative, or None")
+        for name in ("peak_memory_bytes", "energy_mj"):
+            value = getattr(measurement, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise TableError(f"{self.label}: '{key}' has {name} {value}; it must be finite and above 0, or None")
         if measurement.rejected < 0:
             raise TableError(f"{self.label}: '{key}' has {measurement.rejected} rejected samples")
 

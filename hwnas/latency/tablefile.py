@@ -30,7 +30,7 @@ MAX_SAMPLES_BYTES = 1 << 29
 _DECIMALS = 6
 _TOLERANCE_MS = 2e-6
 _SECTIONS = ("entries", "networks")
-_LATER = ("min_sample_us",)
+_LATER = ("min_sample_us", "statistic", "heat_s")
 """Fields of a plan that were added since; their defaults must stay what they are."""
 
 

@@ -15,18 +15,24 @@ from hwnas.pipeline.goals import Target
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS
-from hwnas.profiler.session import Job, Progress, run_session
+from hwnas.profiler.session import Job, OnBusy, run_session
+from hwnas.profiler.summary import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What a session needs besides the models: the probe and the reference of the runtime, and the plan."""
+    """What a session needs besides the models: the probe and the reference of the runtime, and the plan.
+
+    Where the device is never quiet, ``on_busy`` gets what all ``models`` take while it is busy, those included that are known already.
+    """
 
     target: Target
     probe: Path
     reference: Path
     plan: MeasurePlan
     quiet_level_us: float | None = None
+    models: Sequence[TimedModel] = ()
+    on_busy: OnBusy | None = None
 
     def measure(self, ctx: Context, title: str) -> Callable[[Sequence[TimedModel], Callable[[str, Regimes], None]], Mapping[str, Any]]:
         """A `hwnas.pipeline.timings.Measure` that talks to the device."""
@@ -55,6 +61,8 @@ class Rig:
                     quiet_level_us=self.quiet_level_us,
                     on_measured=measured,
                     on_progress=gauge.progress,
+                    others=[Job(m.key, m.path) for m in self.models if m not in models] if self.on_busy is not None else (),
+                    on_busy=self.on_busy,
                 )
             return dict(plain(summary))
 

@@ -24,6 +24,7 @@ from hwnas.store.journal import Journal
 
 ANCHORS = 4
 VERIFY_REPEATS = 60
+TAIL_REL_CI = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,10 @@ class Bench:
         plan, needed = plan_of(self.ctx), samples_needed(statistic)
         wanted = max(plan.min_repeats, VERIFY_REPEATS, needed + needed // 10)
         shortest_us = plan.min_sample_us if statistic == "p50" else 0.0
-        return replace(plan, min_repeats=wanted, least_repeats=max(plan.least_repeats, needed), min_sample_us=shortest_us)
+        # tails are not as sharp as medians: a plan that wanted them to be would end at its cap each time
+        reach = plan.max_rel_ci if statistic == "p50" else max(plan.max_rel_ci, TAIL_REL_CI)
+        least = max(plan.least_repeats, needed)
+        return replace(plan, min_repeats=wanted, least_repeats=least, min_sample_us=shortest_us, statistic=statistic, max_rel_ci=reach)
 
     def _off_speed(self, conditions: Conditions, models: Sequence[TimedModel]) -> Sequence[str]:
         """Which of the models were timed at another speed than the table's."""

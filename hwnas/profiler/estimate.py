@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwnas_agent.measure import CHUNK, COLD_RUNS
+from hwnas_agent.measure import CHUNK
+from hwnas_agent.sampling import COLD_RUNS
 
 from hwnas.core.device import MeasurePlan
 

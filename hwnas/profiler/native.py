@@ -19,8 +19,9 @@ from hwnas_agent.wire import printable
 from hwnas.core.device import Device, Fact, Measurement, MeasurePlan, NativeOptions
 from hwnas.core.errors import ConfigError, DeviceError, ProtocolError, TooNoisy
 from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst, check_arguments
-from hwnas.profiler.session import Job, Progress
+from hwnas.profiler.session import Job
 from hwnas.profiler.shell import SHELLS, Shell
+from hwnas.profiler.summary import Progress
 
 CHUNK = 22
 BURST_MS = 20.0

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import Fact, Measurement, MeasurePlan
+from hwnas.core.device import Measurement, MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.channel import Channel, Message
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.heartbeat import Attention
+from hwnas.profiler.results import busy_measurements, measurements
+from hwnas.profiler.summary import Progress, SessionSummary, summary_of
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
 BAND = 1.06
 """Levels of the probe further apart than this factor are different speeds of the device."""
-
-_EXECUTION_TEXT = {"executed_by": "by", "execution_note": "note"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +31,9 @@ class Job:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a session is: samples accepted of those wanted, models finished; ``quiet_share`` is None until something was visited."""
-
-    finished: int
-    accepted: int
-    wanted: int
-    quiet_share: float | None
-    elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """What a session was like. ``quiet_share`` is the share of the time that the device was quiet.
-
-    ``reference_us`` is the lower quartile of the reference model in each chunk; its spread is the drift that is left in accepted samples.
-    """
-
-    measured: tuple[str, ...]
-    seconds: float
-    visits: int
-    probes: int
-    quiet_level_us: float | None
-    quiet_share: float | None
-    reference_us: tuple[float, ...]
-    runtime_version: str
-    provider: str
-    cores: tuple[int, ...]
-    run_queue_seen: bool
-    device: DeviceReport
-
-    @property
-    def reference_drift(self) -> float | None:
-        """Largest relative difference of the reference model between chunks; None with fewer than two chunks."""
-        if len(self.reference_us) < 2:
-            return None
-        return max(self.reference_us) / min(self.reference_us) - 1
-
-
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
 OnProgress = Callable[[Progress], None]
+OnBusy = Callable[[Mapping[str, Measurement], SessionSummary], None]
 
 
 def run_session(
@@ -88,20 +49,27 @@ def run_session(
     silence_s: float | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
+    others: Sequence[Job] = (),
+    on_busy: OnBusy | None = None,
 ) -> SessionSummary:
     """Measure all ``jobs`` on the device behind ``channel``.
 
-    ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished, and again for a model that was measured anew
-    because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one.
+    ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished (with ``{"sustained": …}`` where the plan heats the
+    device), and again for a model that was measured anew because the device turned out to be faster than it had been until then: the
+    later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
     that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device. An agent that says
     nothing for ``silence_s`` (30 unless given) is given up.
 
+    A device that is hardly ever quiet has all ``jobs``, and ``others`` whose quiet times are known already, measured as it is. Where that
+    is precise enough, ``on_busy(measurements by id, summary)`` gets it before `TooNoisy` is raised. Such times are relative to the state
+    that the device was in and must not be mixed with quiet ones.
+
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
     """
-    if len({job.id for job in jobs}) != len(jobs):
+    if len({job.id for job in (*jobs, *others)}) != len(jobs) + len(others):
         raise ConfigError("two jobs of a session have the same id")
     if quiet_level_us is not None and quiet_level_us <= 0:
         raise ConfigError(
@@ -111,8 +79,8 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
-    _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
-    listener = _Listener(channel, jobs, plan, device, on_measured=on_measured, on_progress=on_progress)
+    _ask(channel, jobs, others, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+    listener = _Listener(channel, jobs, others, plan, device, on_measured=on_measured, on_progress=on_progress, on_busy=on_busy)
     return listener.listen(silence_s=silence_s)
 
 
@@ -124,6 +92,7 @@ def stale(levels_us: Mapping[str, float], quiet_level_us: float) -> tuple[str, .
 def _ask(
     channel: Channel,
     jobs: Sequence[Job],
+    others: Sequence[Job],
     plan: MeasurePlan,
     *,
     runtime: str,
@@ -133,7 +102,6 @@ def _ask(
     quiet_level_us: float | None,
 ) -> None:
     sent = asdict(plan)
-    del sent["max_rel_ci"]  # the host's to judge
     sent["least_repeats"] = min(plan.least_repeats, plan.min_repeats)
     channel.send(
         {
@@ -146,9 +114,10 @@ def _ask(
             "quiet_level_us": quiet_level_us,
         }
     )
-    for number, job in enumerate(jobs):
-        channel.send({"type": "job", "id": job.id, "path": channel.push(job.path, f"{number}{job.path.suffix}")})
-    channel.send({"type": "start", "jobs": len(jobs)})
+    for number, job in enumerate((*jobs, *others)):
+        message = {"type": "job", "id": job.id, "path": channel.push(job.path, f"{number}{job.path.suffix}")}
+        channel.send(message if number < len(jobs) else {**message, "only_busy": True})
+    channel.send({"type": "start", "jobs": len(jobs) + len(others)})
 
 
 class _Listener:
@@ -158,11 +127,13 @@ class _Listener:
         self,
         channel: Channel,
         jobs: Iterable[Job],
+        others: Iterable[Job],
         plan: MeasurePlan,
         device: DeviceReport,
         *,
         on_measured: OnMeasured,
         on_progress: OnProgress | None,
+        on_busy: OnBusy | None,
     ) -> None:
         self._channel = channel
         self._plan = plan
@@ -170,15 +141,20 @@ class _Listener:
         self._device = device
         self._on_measured = on_measured
         self._on_progress = on_progress
+        self._on_busy = on_busy
         self._wanted = {job.id for job in jobs}
+        self._others = {job.id for job in others}
+        self._busy: dict[str, Message] = {}
         self._measured: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        self._wide: set[str] = set()
         self._ready: Message | None = None
         self._begin = time.monotonic()
 
     def listen(self, *, silence_s: float | None = None) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
-        attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S, silence_s=silence_s)
+        timeout_s = self._plan.max_seconds + self._plan.heat_s + GRACE_S
+        attention = Attention(self._channel, timeout_s=timeout_s, silence_s=silence_s)
         try:
             while (message := attention.next())["type"] != "done":
                 self._take(message)
@@ -198,16 +174,18 @@ class _Listener:
             self._ready = message
         elif kind == "result":
             self._result(message)
+        elif kind == "busy":
+            self._sampled_busy(message)
         elif kind == "failed":
-            self._failed[self._known(message["id"])] = printable(message["reason"], 600)
+            self._failed[self._known(message["id"], also=self._others)] = printable(message["reason"], 600)
         elif kind == "progress" and self._on_progress is not None:
             fields = {key: message[key] for key in ("finished", "accepted", "wanted", "quiet_share")}
             self._on_progress(Progress(**fields, elapsed_s=time.monotonic() - self._begin))
         elif kind != "progress":
             raise ProtocolError(f"the agent sends '{kind}' in the middle of a session")
 
-    def _known(self, key: str) -> str:
-        if key not in self._wanted:
+    def _known(self, key: str, *, also: Collection[str] = ()) -> str:
+        if key not in self._wanted and key not in also:
             raise ProtocolError(f"the agent reports on '{printable(key, 80)}', which it was never asked for")
         return key
 
@@ -220,7 +198,17 @@ class _Listener:
         self._measured[key] = self._measured.get(key, 0) + 1
         if self._measured[key] > 3:
             raise ProtocolError(f"the agent reports on '{key}' again and again")
-        self._on_measured(key, measurements(message, runtime_version=self._ready["runtime_version"]))
+        regimes = measurements(message, self._plan, ready=self._ready)
+        self._wide.discard(key)
+        if any(m.facts.get("wide") for m in regimes.values()):
+            self._wide.add(key)
+        self._on_measured(key, regimes)
+
+    def _sampled_busy(self, message: Message) -> None:
+        key = self._known(message["id"], also=self._others)
+        if key in self._busy or len(message["busy_ms"]) != len(message["at_s"]) or not message["busy_ms"]:
+            raise ProtocolError(f"the agent's busy samples of '{key}' come twice, or without their times")
+        self._busy[key] = message
 
     def _done(self, message: Message) -> SessionSummary:
         if self._ready is None:
@@ -228,24 +216,26 @@ class _Listener:
         if self._failed:
             key, reason = next(iter(self._failed.items()))
             raise DeviceError(f"{len(self._failed)} of {len(self._wanted)} models do not run on the device, first {key}: {reason}")
+        summary = summary_of(
+            message, ready=self._ready, measured=tuple(self._measured), wide=tuple(sorted(self._wide)), device=self._device
+        )
         if message["short"] > 0:
-            raise TooNoisy(self._evidence(message))
+            raise TooNoisy(f"{self._evidence(message)}; {self._as_busy(summary, self._ready)}")
         if self._measured.keys() != self._wanted:
             raise ProtocolError(f"the agent is done with {len(self._measured)} of {len(self._wanted)} models measured")
-        return SessionSummary(
-            measured=tuple(self._measured),
-            seconds=message["seconds"],
-            visits=message["visits"],
-            probes=message["probes"],
-            quiet_level_us=message["quiet_level_us"],
-            quiet_share=message["quiet_share"],
-            reference_us=tuple(message["reference_us"]),
-            runtime_version=self._ready["runtime_version"],
-            provider=self._ready["provider"],
-            cores=tuple(self._ready["cores"]),
-            run_queue_seen=self._ready["run_queue_seen"],
-            device=self._device,
-        )
+        return summary
+
+    def _as_busy(self, summary: SessionSummary, ready: Message) -> str:
+        """Hand on what the device gave while it was busy, if that is all and precise enough; in words."""
+        if self._busy.keys() != self._wanted | self._others:
+            return "run again when less else runs there, or give the plan more max_seconds"
+        try:
+            times = busy_measurements(self._busy, self._plan, ready=ready)
+        except TooNoisy as problem:
+            return f"as a busy device it is not known either: {problem}; run again when less else runs there"
+        if self._on_busy is not None:
+            self._on_busy(times, summary)
+        return f"what all {len(times)} models take while it is busy is known, and is another regime"
 
     def _evidence(self, done: Message) -> str:
         share = "none" if done["quiet_share"] is None else f"{done['quiet_share']:.0%}"
@@ -253,36 +243,8 @@ class _Listener:
         return (
             f"{done['short']} of {len(self._wanted)} models have fewer than {self._least} quiet samples after"
             f" {done['seconds']:.0f} s (fewest {done['fewest']}); the device was quiet for {share} of the time"
-            f" (probe level {level}); finished ones are kept: run again when less else runs there, or give the plan more max_seconds"
+            f" (probe level {level}); finished ones are kept"
         )
 
     def _so_far(self) -> str:
         return f"{len(self._measured)} of {len(self._wanted)} models were measured and are kept"
-
-
-def _executed(execution: Mapping[str, Any]) -> dict[str, Fact]:
-    """What ran a model and how many of its nodes fell back, as facts; None is unknown, and the note says why."""
-    text = {name: None if execution[key] is None else printable(execution[key], 600) for name, key in _EXECUTION_TEXT.items()}
-    return {**text, "fallbacks": execution["fallbacks"]}
-
-
-def measurements(message: Message, *, runtime_version: str) -> dict[str, Measurement]:
-    """A ``result`` of the agent as one measurement per regime."""
-    shared: dict[str, Fact] = {
-        "runtime_version": runtime_version,
-        "quiet_level_us": message["quiet_level_us"],
-        "runs_per_sample": message["runs_per_sample"],
-        "chunk": message["chunk"],
-        **_executed(message["execution"]),
-    }
-
-    def one(regime: str, rejected: int) -> Measurement:
-        return Measurement(
-            samples_ms=tuple(float(ms) for ms in message[f"{regime}_ms"]),
-            rejected=rejected,
-            load_ms=message["load_ms"],
-            first_ms=message["first_ms"],
-            facts={"regime": regime, **shared},
-        )
-
-    return {"quiet": one("quiet", message["rejected"]), "typical": one("typical", 0)}

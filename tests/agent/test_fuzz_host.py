@@ -12,7 +12,7 @@ import time
 import pytest
 from hwnas_agent import runtimes, serve, wire
 from hwnas_agent.measure import Session
-from hwnas_agent.runtimes import ModelUnusable, Runtime
+from hwnas_agent.runtime import ModelUnusable, Runtime
 from hwnas_agent.serve import EXIT_REFUSED, Agent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

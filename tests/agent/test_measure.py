@@ -3,9 +3,12 @@ from statistics import median
 
 import pytest
 from hwnas_agent.band import QuietBand
-from hwnas_agent.measure import CHUNK, MAX_WAIT_NS, Session
+from hwnas_agent.measure import CHUNK, Session
+from hwnas_agent.power import PowerRails
+from hwnas_agent.precision import CAP, half_width
 from hwnas_agent.process import RunQueue
-from hwnas_agent.runtimes import ModelUnusable, Runtime, RuntimeUnusable
+from hwnas_agent.runtime import ModelUnusable, Runtime, RuntimeUnusable
+from hwnas_agent.sampling import MAX_WAIT_NS
 from hwnas_agent.subject import TYPICAL_KEPT, Job, Settings, Subject, Typical
 from hwnas_agent.wire import FROM_AGENT, MAX_SAMPLES, check
 
@@ -25,7 +28,7 @@ class NeverWaits(RunQueue):
         return self._total
 
 
-def measure(device, models, *, quiet_level_us=None, run_queue=None, **plan):
+def measure(device, models, *, quiet_level_us=None, run_queue=None, rails=None, thermometer=None, **plan):
     """A session on a simulated device: ``done``, the last result by id, and all messages."""
     fields = {
         "warmup": 3,
@@ -46,6 +49,8 @@ def measure(device, models, *, quiet_level_us=None, run_queue=None, **plan):
         clock=device.clock,
         sleep=device.sleep,
         run_queue=run_queue or NeverWaits(),
+        rails=rails,
+        thermometer=thermometer,
     )
     done = check(session.measure([Job(f"m{i}", str(us)) for i, us in enumerate(models)], PROBE, REFERENCE), FROM_AGENT)
     return done, {m["id"]: m for m in messages if m["type"] == "result"}, messages
@@ -174,6 +179,36 @@ def test_a_session_that_ends_before_a_level_is_found_has_none():
     done, _, _ = measure(SimulatedDevice(), [100], max_seconds=0.001)
     assert done["quiet_level_us"] is None
     assert done["short"] == 1
+
+
+def test_a_turn_goes_on_until_the_interval_is_narrow_enough():
+    steady, noisy = (measure(SimulatedDevice(noise=noise), [400], max_rel_ci=0.01)[1]["m0"]["quiet_ms"] for noise in (0.003, 0.03))
+    assert len(steady) == 10
+    assert 10 < len(noisy) <= 40
+    assert half_width(noisy, "p50") <= 0.01
+    assert half_width(noisy[:-1], "p50") > 0.01
+
+
+def test_a_turn_that_stays_wide_ends_at_a_multiple_of_its_samples():
+    done, results, _ = measure(SimulatedDevice(noise=0.03), [400], max_rel_ci=1e-6)
+    assert done["short"] == 0
+    assert len(results["m0"]["quiet_ms"]) == CAP * 10
+
+
+def test_the_interval_is_of_the_statistic_that_the_plan_names():
+    _, results, _ = measure(SimulatedDevice(noise=0.003), [400], statistic="p90", max_rel_ci=0.05)
+    assert len(results["m0"]["quiet_ms"]) == 36  # the fewest that have an interval of the 90th percentile with two ends
+
+
+def test_energy_is_measured_on_rails_once_a_model_and_is_absent_without(tmp_path):
+    assert measure(SimulatedDevice(), [400])[1]["m0"]["energy_mj"] is None
+    device, folder = SimulatedDevice(noise=0.0), tmp_path / "sys/class/hwmon/hwmon0"
+    for name, value in {"name": "ina3221", "in1_label": "VDD_IN", "in1_input": 5000, "curr1_input": 1000}.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{value}\n")
+    _, results, _ = measure(device, [400, 2000], rails=PowerRails(str(tmp_path)))
+    assert results["m0"]["energy_mj"] == pytest.approx(2.0, rel=0.01)  # 5 W for 0.4 ms
+    assert results["m1"]["energy_mj"] == pytest.approx(10.0, rel=0.01)
 
 
 def test_a_sample_that_waited_for_its_core_is_not_accepted():

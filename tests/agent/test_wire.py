@@ -50,13 +50,31 @@ json_values = st.recursive(
 @given(st.sampled_from(sorted(wire.FROM_AGENT)), st.data())
 @settings(max_examples=80)
 def test_a_message_is_taken_only_with_all_its_fields_allowed(kind, data):
-    fields = {name: data.draw(json_values) for name in wire.FROM_AGENT[kind]}
+    schema = {name.rstrip("?"): check for name, check in wire.FROM_AGENT[kind].items()}
+    later = {name.rstrip("?") for name in wire.FROM_AGENT[kind] if name.endswith("?")}
+    fields = {name: data.draw(json_values) for name in schema if name not in later or data.draw(st.booleans())}
     try:
         (message,) = decoder().feed(MAGIC + line(seq=0, type=kind, **fields))
     except wire.WireError:
-        assert any(not check(fields[name]) for name, check in wire.FROM_AGENT[kind].items())
+        assert any(not check(fields[name]) for name, check in schema.items() if name in fields)
     else:
-        assert all(check(message[name]) for name, check in wire.FROM_AGENT[kind].items())
+        assert all(check(message[name]) for name, check in schema.items() if name in fields)
+
+
+@pytest.mark.parametrize("changed", [{"peak_memory_bytes": 5}, {"peak_memory_bytes": None}, {}])
+def test_fields_that_not_every_device_fills_may_be_left_out_and_others_not(changed):
+    result = {
+        "type": "result", "id": "a", "quiet_ms": [1.0], "typical_ms": [1.0], "rejected": 0, "load_ms": 1.0, "first_ms": 1.0,
+        "runs_per_sample": 1, "quiet_level_us": 1.0, "chunk": 0,
+        "execution": {"by": None, "fallbacks": None, "note": None},
+    }  # fmt: skip
+    assert wire.check({**result, **changed}, wire.FROM_AGENT)
+    for name in result.keys() - {"type"}:
+        with pytest.raises(wire.WireError, match="other fields"):
+            wire.check({key: value for key, value in result.items() if key != name} | changed, wire.FROM_AGENT)
+    for odd in ("peak_memory_bytes?", "other"):
+        with pytest.raises(wire.WireError, match="other fields"):
+            wire.check({**result, odd: 5}, wire.FROM_AGENT)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hwnas_agent import band as python_band
+from hwnas_agent import precision as python_precision
 from hwnas_agent import wire
 
 PAGE = Path(__file__).parents[2] / "devices" / "browser" / "hwnas_browser" / "page"
@@ -83,18 +84,36 @@ def test_the_band_finds_the_same_levels_as_the_python_agent(page):
         assert answer["quiet"] == [band.quiet(time) for time in case["times"]]
 
 
+def test_intervals_are_as_wide_as_the_python_agent_finds_them(page):
+    rng = np.random.default_rng(0)
+    cases = [[rng.normal(1, 0.1, n).tolist(), statistic] for n in (1, 5, 6, 30, 31, 120, 400) for statistic in python_precision.QUANTILES]
+    found = node(
+        page,
+        """
+        const { halfWidth, ranks, QUANTILES } = await import("PAGE/precision.js");
+        const answers = input.map(([times, statistic]) => [halfWidth(times, statistic), ...ranks(times.length, QUANTILES[statistic])]);
+        console.log(JSON.stringify(answers.map(([width, low, high]) => [width === Infinity ? null : width, low, high])));
+        """,
+        cases,
+    )
+    for (times, statistic), (width, *ranks) in zip(cases, found, strict=True):
+        assert tuple(ranks) == python_precision.ranks(len(times), python_precision.QUANTILES[statistic])
+        assert (np.inf if width is None else width) == pytest.approx(python_precision.half_width(times, statistic), rel=1e-9)
+
+
 def test_the_constants_are_the_same(page):
-    from hwnas_agent import measure
+    from hwnas_agent import measure, sampling
 
     found = node(
         page,
         """
-        const [a, b] = [await import("PAGE/band.js"), await import("PAGE/measure.js")];
-        console.log(JSON.stringify([a.WIDTH, a.SHARE, a.LOW, a.HIGH, a.MIN_PROBES, b.CHUNK, b.COLD_RUNS]));
+        const [a, b, c] = [await import("PAGE/band.js"), await import("PAGE/measure.js"), await import("PAGE/precision.js")];
+        console.log(JSON.stringify([a.WIDTH, a.SHARE, a.LOW, a.HIGH, a.MIN_PROBES, b.CHUNK, b.COLD_RUNS, c.CAP, c.QUANTILES]));
         """,
     )
     b = python_band
-    assert found == [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, measure.COLD_RUNS]
+    p = python_precision
+    assert found == [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, sampling.COLD_RUNS, p.CAP, p.QUANTILES]
 
 
 # A device whose time passes only when something runs: a model's path is its own duration in us; the clock ticks in steps of 5 us.
@@ -153,6 +172,13 @@ def test_a_sample_lasts_long_enough_for_the_clock_unless_single_calls_are_asked_
     assert results["a"]["runs_per_sample"] == 1
 
 
+def test_a_turn_that_stays_wide_ends_at_a_multiple_of_its_samples(page):
+    results, _ = measured(page, [["a", "300"]], speeds=[[2.0 + 0.05 * i, 1 + 0.05 * (i % 2)] for i in range(400)], max_rel_ci=1e-9)
+    assert len(results["a"]["quiet_ms"]) == python_precision.CAP * 10
+    results, _ = measured(page, [["a", "300"]], max_rel_ci=0.05, statistic="p90")
+    assert len(results["a"]["quiet_ms"]) == 36
+
+
 def test_samples_of_a_slow_spell_are_typical_and_not_quiet(page):
     results, found = measured(page, [["a", "300"], ["b", "900"]], speeds=[[2.2, 1.0], [2.25, 1.7], [9e9, 1.0]], min_repeats=40)
     for key, own in (("a", 0.3), ("b", 0.9)):
@@ -175,6 +201,16 @@ def test_a_busy_device_with_a_known_level_gives_no_quiet_samples(page):
     results, found = measured(page, [["a", "300"]], speeds=[[9e9, 1.6]], quiet_level_us=520.0, max_seconds=2)
     assert results == {}
     assert (found["done"]["short"], found["done"]["fewest"], found["done"]["quiet_share"]) == (1, 0, 0)
+
+
+def test_a_device_that_is_kept_hot_gives_what_it_then_gives(page):
+    slower = [[2.0 * i, 1 + 0.02 * i] for i in range(1, 15)]
+    results, found = measured(page, [["a", "300"], ["b", "900"]], speeds=[*slower, [9e9, 1.3]], heat_s=120.0, max_seconds=20.0)
+    assert 28 <= found["done"]["heated_s"] <= 50
+    assert (found["done"]["short"], found["done"]["quiet_share"]) == (0, None)
+    for key, own in (("a", 0.3), ("b", 0.9)):
+        assert results[key]["quiet_ms"] == pytest.approx([1.3 * own] * 10, rel=0.02)
+        assert results[key]["rejected"] == 0
 
 
 def test_a_model_that_does_not_load_is_told_and_the_others_go_on(page):

@@ -70,11 +70,31 @@ def test_a_device_needs_a_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"warmup": -1}, {"min_repeats": 0}, {"max_seconds": 0.0}, {"cooldown_s": -1.0}, {"max_rel_ci": 0.0}, {"min_sample_us": -1.0}]
+    "change",
+    [
+        {"warmup": -1},
+        {"min_repeats": 0},
+        {"max_seconds": 0.0},
+        {"cooldown_s": -1.0},
+        {"max_rel_ci": 0.0},
+        {"min_sample_us": -1.0},
+        {"heat_s": -1.0},
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="a measuring plan needs"):
         MeasurePlan(**change)
+
+
+def test_a_plan_is_about_a_known_statistic() -> None:
+    with pytest.raises(ConfigError, match="unknown statistic 'mean'; known: p10, p25"):
+        MeasurePlan(statistic="mean")
+
+
+def test_half_of_an_interval_is_relative_and_infinite_without_both_ends() -> None:
+    assert Measurement((1.0,) * 5, rejected=0).half_width("p50") == math.inf
+    assert Measurement((0.9,) * 3 + (1.0,) * 10 + (1.1,) * 3, rejected=0).half_width("p50") == 0.0
+    assert Measurement(tuple(float(i) for i in range(1, 11)), rejected=0).half_width("p50") == pytest.approx(3.5 / 5.5)
 
 
 def test_descriptors_are_read_strictly() -> None:

@@ -1,4 +1,4 @@
-"""The agent on every Python that it supports, as a package and as one file, in a real session with the onnxruntimes that are there for it."""
+"""The agent on every Python that it supports, as a package and as one file, in a real session with the onnxruntimes that it has there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def as_file(python: str, folder: Path) -> Channel:
     return _attach(subprocess.Popen(command, start_new_session=True, bufsize=0, **pipes), "zipapp")
 
 
-def as_package(python: str, folder: Path) -> Channel:  # noqa: ARG001 - the package is read where it lies
+def as_package(python: str, folder: Path) -> Channel:
     return LocalLauncher(python=python).launch()
 
 

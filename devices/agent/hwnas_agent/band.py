@@ -82,3 +82,15 @@ class QuietBand:
             left -= self._counts.get(step, 0)
             step += 1
         return math.exp((step + 0.5) * _STEP)
+
+
+class OpenBand(QuietBand):
+    """Takes every time for quiet: for a device that is kept at its limit, where being slowed down is what is measured."""
+
+    def quiet(self, probe_us: float) -> bool:  # noqa: ARG002 - the band's own question
+        """Always."""
+        return True
+
+    def quiet_share(self) -> float | None:
+        """Nobody looked for quiet."""
+        return None

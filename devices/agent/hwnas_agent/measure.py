@@ -9,6 +9,9 @@ times the model's own time, for two quiet probes in a row and tries once more.
 A result leaves at the end of the round in which its model got its last sample, so a kill loses none. A model that is short of samples
 when the time of its chunk is over joins a later chunk and keeps what it has. Where the device turns out to be faster than it had ever been
 until then, the band moves, and models that lose their samples by it are measured again.
+
+A device that was hardly ever quiet by three quarters of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of
+the time is for quiet samples again.
 """
 
 from __future__ import annotations
@@ -18,21 +21,22 @@ import random
 import time
 from typing import Callable, Sequence
 
-from hwnas_agent.band import QuietBand
+from hwnas_agent import reports
+from hwnas_agent.band import OpenBand, QuietBand
+from hwnas_agent.busy import BUSY_BELOW, QUIET_SHARE, ROUNDS, RUNS, companies
+from hwnas_agent.heating import heat
+from hwnas_agent.power import PowerRails
+from hwnas_agent.probing import Prober
 from hwnas_agent.process import RunQueue
-from hwnas_agent.runtime import ModelUnusable, Run, Runtime
-from hwnas_agent.subject import Clock, Job, Sample, Settings, Subject, load
-from hwnas_agent.wire import MAX_SAMPLES, Message
+from hwnas_agent.runtime import ModelUnusable, Runtime
+from hwnas_agent.sampling import Sampler
+from hwnas_agent.subject import Clock, Job, Settings, Subject, load
+from hwnas_agent.thermal import Cooling, Thermometer
+from hwnas_agent.wire import Message
 
 CHUNK = 22
-MAX_WAIT_NS = 50_000
-COLD_RUNS = 2
-PATIENCE = 5
-PROBE_TRIES = 3
-MIN_PATIENCE_NS = 1_000_000
 CALIBRATION_NS = 300_000_000
 FIRST_CALIBRATION_NS = 2_000_000_000
-SETTLE_NS = 250_000_000
 PROGRESS_NS = 500_000_000
 REFERENCE_SAMPLES = 10
 MAX_RESTARTS = 2
@@ -41,7 +45,8 @@ MAX_RESTARTS = 2
 class Session:
     """One session: a probe, a reference, jobs, and the time that they may take together.
 
-    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core.
+    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core,
+    ``rails`` the energy, ``thermometer`` how hot the device is.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class Session:
         clock: Clock = time.perf_counter_ns,
         sleep: Callable[[float], None] = time.sleep,
         run_queue: RunQueue | None = None,
+        rails: PowerRails | None = None,
+        thermometer: Thermometer | None = None,
     ) -> None:
         self._runtime = runtime
         self._settings = settings
@@ -61,49 +68,70 @@ class Session:
         self._clock = clock
         self._sleep = sleep
         self._queue = RunQueue() if run_queue is None else run_queue
+        self._rails = PowerRails() if rails is None else rails
+        self._thermometer = Thermometer() if thermometer is None else thermometer
         self._begin_ns = clock()
         self._deadline_ns = self._begin_ns + int(settings.max_seconds * 1e9)
-        self._band = QuietBand(settings.quiet_level_us)
+        self._band = OpenBand() if settings.heat_s > 0 else QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
         self._short: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
-        self._failed = 0
-        self._visits = 0
+        self._failed: set[str] = set()
+        self._wanted = self._chunk = 0
+        self._until_ns = self._deadline_ns
         self._reference_us: list[float] = []
-        self._probe: Run = _no_probe
-        self._last_us = 0.0
-        self._settled_ns = self._progress_ns = self._probed_ns = self._begin_ns
+        self._progress_ns = self._begin_ns
 
     @property
     def run_queue_seen(self) -> bool:
         """Whether waiting for a core is seen on this device."""
         return self._queue.seen
 
+    @property
+    def rails(self) -> list[str]:
+        """The power rails that a model's energy is measured on."""
+        return self._rails.names
+
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
-        self._wanted = len(jobs)
-        self._probe = self._needed(probe).run
+        self._wanted = sum(not job.only_busy for job in jobs)
+        self._prober = Prober(self._needed(probe).run, self._band, self._clock)
+        self._sampler = Sampler(self._prober, self._queue, self._clock)
         subject = self._needed(reference)
         enabled = gc.isenabled()
         gc.disable()
         try:
+            heated_s = self._heat(subject)
             self._calibrate()
-            short = self._all_chunks(list(jobs), subject)
+            self._cooling = Cooling(
+                self._thermometer,
+                self._sleep,
+                self._clock,
+                pause_s=self._settings.cooldown_s,
+                deadline_ns=self._deadline_ns,
+                wanted=self._settings.heat_s > 0,
+            )
+            left = self._quiet_or_busy(list(jobs), subject)
         finally:
             self._queue.close()
             if enabled:
                 gc.enable()
+        short = [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in left]
         return {
             "type": "done",
             "results": len(self._finished),
             "short": len(short),
             "fewest": min(short, default=0),
-            "visits": self._visits,
+            "visits": self._sampler.visits,
             "probes": self._band.probes,
             "quiet_level_us": self._band.level_us or None,
             "quiet_share": self._band.quiet_share(),
             "reference_us": self._reference_us[:4096],
             "seconds": (self._clock() - self._begin_ns) / 1e9,
+            "hottest_c": self._cooling.hottest_c,
+            "throttled": sorted(self._cooling.throttled),
+            "cooled_s": self._cooling.paused_s,
+            "heated_s": heated_s,
         }
 
     def _needed(self, job: Job) -> Subject:
@@ -112,33 +140,52 @@ class Session:
         except ModelUnusable as problem:
             raise ModelUnusable(f"{job.id}: {problem}") from None
 
+    def _heat(self, reference: Subject) -> float:
+        """Heat the device if the plan wants that, at no cost of the time for measuring; for how many seconds."""
+        if self._settings.heat_s <= 0:
+            return 0.0
+        heated_s = heat(reference.run, self._clock, self._thermometer, self._clock() + self._settings.heat_s * 1e9)
+        self._deadline_ns += int(heated_s * 1e9)
+        return heated_s
+
     def _calibrate(self) -> None:
-        self._probed_ns = self._clock()
         # a device whose quiet level nobody knows is watched for longer: it may be busy for seconds on end
         watch_ns = FIRST_CALIBRATION_NS if self._settings.quiet_level_us is None else CALIBRATION_NS
-        end = min(self._probed_ns + watch_ns, self._deadline_ns)
-        while self._clock() < end:
-            self._probe_us()
-        self._band.settle()
+        self._prober.watch(min(self._clock() + watch_ns, self._deadline_ns))
 
-    def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[int]:
-        """Measure until nothing is left or the time is over; how many samples each unfinished model has."""
-        chunk = 0
+    def _quiet_or_busy(self, jobs: list[Job], reference: Subject) -> list[Job]:
+        """Measure all that can be; the models that are short of quiet samples in the end."""
+        now = self._clock()
+        self._until_ns = now + int(QUIET_SHARE * (self._deadline_ns - now))
+        left = self._all_chunks([job for job in jobs if not job.only_busy], reference)
+        self._until_ns = self._deadline_ns
+        share = self._band.quiet_share()
+        if left and share is not None and share < BUSY_BELOW:
+            self._busy_rounds(jobs)
+        left = self._all_chunks(left, reference)
+        for job in left:
+            subject = self._short.get(job.id)
+            if subject is not None and len(subject.accepted(self._band)) >= self._settings.least_repeats:
+                self._finish(subject)
+        return [job for job in left if job.id not in self._finished]
+
+    def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[Job]:
+        """Measure until nothing is left or the time is over; the models that are not finished."""
         while jobs and not self._late():
             taken, jobs = jobs[:CHUNK], jobs[CHUNK:]
             # no chunk may take the time of those after it: where quiet is rare, all models get some samples
-            left_ns = (self._deadline_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
-            jobs += self._one_chunk(chunk, taken, reference, until_ns=self._clock() + left_ns)
+            left_ns = (self._until_ns - self._clock()) / (1 + -(-len(jobs) // CHUNK))
+            jobs += self._one_chunk(taken, reference, until_ns=self._clock() + left_ns)
             jobs += self._outdated()
-            chunk += 1
-            if jobs and self._settings.cooldown_s > 0:
-                self._sleep(min(self._settings.cooldown_s, max(0.0, (self._deadline_ns - self._clock()) / 1e9)))
-        return [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in jobs]
+            self._chunk += 1
+            if jobs and not self._cooling.look_at(self._reference_us) and self._settings.cooldown_s > 0:
+                self._sleep(min(self._settings.cooldown_s, max(0.0, (self._until_ns - self._clock()) / 1e9)))
+        return jobs
 
-    def _one_chunk(self, chunk: int, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
+    def _one_chunk(self, jobs: Sequence[Job], reference: Subject, *, until_ns: float) -> list[Job]:
         """Sample a chunk; the models that have too few samples by then, in this chunk and those before."""
         open_ones = self._load(jobs)
-        self._probed_ns = self._clock()
+        self._prober.forget()
         reference.candidates.clear()
         while open_ones and self._clock() < until_ns:
             order = list(open_ones)
@@ -148,119 +195,69 @@ class Session:
             for subject in order:
                 if self._late():
                     break
-                self._visit(subject)
+                self._sampler.visit(subject)
             self._housekeeping(open_ones)
-            for subject in filter(self._enough, open_ones):
-                self._finish(chunk, subject)
+            for subject in open_ones:
+                if subject.enough(self._band, self._settings):
+                    self._finish(subject)
             open_ones = [s for s in open_ones if s.job.id not in self._finished]
         times = sorted(s.run_ns for s in reference.accepted(self._band))
         if times:
             self._reference_us.append(times[len(times) // 4] / 1e3)
         for subject in open_ones:
             if len(subject.accepted(self._band)) >= self._settings.least_repeats:
-                self._finish(chunk, subject)
+                self._finish(subject)
             else:
                 subject.unload()
                 self._short[subject.job.id] = subject
         return [s.job for s in open_ones if s.job.id in self._short]
 
+    def _busy_rounds(self, jobs: Sequence[Job]) -> None:
+        """Sample every model as the device is, and tell the samples with their times."""
+        sampled = {}
+        for company in companies(jobs, CHUNK, self._random):
+            if self._late():
+                break
+            subjects = self._load(company)
+            self._prober.forget()
+            for _ in range(ROUNDS):
+                self._random.shuffle(subjects)
+                for subject in subjects:
+                    if self._late():
+                        break
+                    self._sampler.visit_busy(subject, RUNS)
+                self._housekeeping([s for s in subjects if s.job.id not in self._finished])
+            for subject in subjects:
+                subject.unload()
+                sampled[subject.job.id] = subject
+                if subject.job.id not in self._finished and not subject.job.only_busy:
+                    self._short[subject.job.id] = subject
+        for subject in sampled.values():
+            if subject.busy:
+                self._emit(reports.busy(subject, self._begin_ns))
+
     def _load(self, jobs: Sequence[Job]) -> list[Subject]:
         subjects = []
         for job in jobs:
-            earlier = self._short.pop(job.id, None)
+            if job.id in self._failed:
+                continue
+            earlier = self._short.pop(job.id, None) or self._finished.get(job.id)
             try:
                 loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:
-                self._failed += 1
+                self._failed.add(job.id)
                 self._emit({"type": "failed", "id": job.id, "reason": str(problem)})
             else:
                 subjects.append(loaded if earlier is None else earlier.resume(loaded))
         return subjects
 
-    def _visit(self, subject: Subject) -> None:
-        for _ in range(COLD_RUNS):
-            subject.run()
-        self._visits += 1
-        before_us = self._bracket_us()
-        sample = self._attempt(subject, before_us)
-        subject.typical.add(sample.run_ns)
-        if not self._take(subject, sample) and self._wait_for_quiet(subject, sample.after_us):
-            self._take(subject, self._attempt(subject, self._last_us))
-
-    def _attempt(self, subject: Subject, before_us: float) -> Sample:
-        run, runs = subject.run, range(subject.runs)
-        waited = self._queue.waited_ns()
-        begin = self._clock()
-        for _ in runs:
-            run()
-        end = self._clock()
-        waited = self._queue.waited_ns() - waited
-        subject.attempts += 1
-        return Sample((end - begin) / subject.runs, before_us, self._bracket_us(), waited)
-
-    def _take(self, subject: Subject, sample: Sample) -> bool:
-        if sample.waited_ns >= MAX_WAIT_NS or not (self._band.quiet(sample.before_us) and self._band.quiet(sample.after_us)):
-            return False
-        subject.candidates.append(sample)
-        return True
-
-    def _wait_for_quiet(self, subject: Subject, last_us: float) -> bool:
-        """Probe until two in a row are quiet; False when the model's patience ends before that."""
-        end = self._clock() + max(MIN_PATIENCE_NS, PATIENCE * subject.run_ns * subject.runs)
-        in_a_row = int(self._band.quiet(last_us))
-        while in_a_row < 2 and self._clock() < end:
-            in_a_row = in_a_row + 1 if self._band.quiet(self._probe_us()) else 0
-        return in_a_row >= 2
-
-    def _bracket_us(self) -> float:
-        """A probe next to a model. The first ones after a large model run in caches that it left cold, so they have more than one try."""
-        for _ in range(PROBE_TRIES):
-            if self._band.quiet(self._time_probe()):
-                break
-        return self._see()
-
-    def _probe_us(self) -> float:
-        self._time_probe()
-        return self._see()
-
-    def _time_probe(self) -> float:
-        begin = self._clock()
-        self._probe()
-        self._last_us = (self._clock() - begin) / 1e3
-        return self._last_us
-
-    def _see(self) -> float:
-        """Take the last probe into the band."""
-        now = self._clock()
-        self._band.add(self._last_us, now - self._probed_ns)
-        self._probed_ns = now
-        return self._last_us
-
-    def _enough(self, subject: Subject) -> bool:
-        accepted = subject.accepted(self._band)
-        if len(accepted) >= MAX_SAMPLES:
-            return True
-        total_ns = sum(s.run_ns for s in accepted) * subject.runs
-        return len(accepted) >= self._settings.min_repeats and total_ns >= self._settings.min_total_ms * 1e6
-
-    def _finish(self, chunk: int, subject: Subject) -> None:
+    def _finish(self, subject: Subject) -> None:
         accepted = subject.accepted(self._band)
         self._finished[subject.job.id] = subject
-        self._emit(
-            {
-                "type": "result",
-                "id": subject.job.id,
-                "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted[:MAX_SAMPLES]],
-                "typical_ms": [round(ns / 1e6, 6) for ns in subject.typical.runs_ns],
-                "rejected": subject.attempts - len(accepted),
-                "load_ms": subject.load_ns / 1e6,
-                "first_ms": subject.first_ns / 1e6,
-                "runs_per_sample": subject.runs,
-                "quiet_level_us": self._band.level_us,
-                "chunk": chunk,
-                "execution": subject.execution._asdict(),
-            }
-        )
+        if subject.energy_mj is None and subject.loaded:
+            subject.energy_mj = self._rails.energy_mj(subject.run, self._clock, self._deadline_ns)
+            self._prober.forget()
+        self._emit(reports.result(subject, accepted, quiet_level_us=self._band.level_us, chunk=self._chunk))
         subject.unload()
 
     def _outdated(self) -> list[Job]:
@@ -278,10 +275,10 @@ class Session:
         return again
 
     def _housekeeping(self, open_ones: Sequence[Subject]) -> None:
+        if self._cooling.look():
+            self._prober.forget()
+        self._prober.settle()
         now = self._clock()
-        if now - self._settled_ns >= SETTLE_NS:
-            self._settled_ns = now
-            self._band.settle()
         if now - self._progress_ns >= PROGRESS_NS:
             self._progress_ns = now
             unfinished = [*open_ones, *self._short.values()]
@@ -292,14 +289,10 @@ class Session:
                     "type": "progress",
                     "finished": len(self._finished),
                     "accepted": accepted,
-                    "wanted": (self._wanted - self._failed) * self._settings.min_repeats,
+                    "wanted": (self._wanted - len(self._failed)) * self._settings.min_repeats,
                     "quiet_share": self._band.quiet_share(),
                 }
             )
 
     def _late(self) -> bool:
-        return self._clock() >= self._deadline_ns
-
-
-def _no_probe() -> None:
-    raise RuntimeError("the session has no probe yet")
+        return self._clock() >= self._until_ns

@@ -19,7 +19,8 @@ from hwnas_agent.corelock import WAIT_S, CoresBusy, cores_locked
 from hwnas_agent.facts import hello
 from hwnas_agent.measure import Session
 from hwnas_agent.process import pin
-from hwnas_agent.runtimes import ModelUnusable, RuntimeUnusable, open_runtime
+from hwnas_agent.runtime import ModelUnusable, RuntimeUnusable
+from hwnas_agent.runtimes import open_runtime
 from hwnas_agent.subject import Job, Settings
 from hwnas_agent.workfolder import WorkFolder
 
@@ -99,7 +100,7 @@ class Agent:
                 raise wire.WireError("this agent has no folder for files")
             self._work.accept(message["name"], message["sha256"])
         elif kind == "job":
-            self._jobs.append(Job(message["id"], message["path"]))
+            self._jobs.append(Job(message["id"], message["path"], message.get("only_busy", False)))
         elif kind == "start":
             self._measure(message["jobs"])
         elif kind == "broken":
@@ -130,6 +131,7 @@ class Agent:
                 "provider": runtime.provider,
                 "cores": cores,
                 "run_queue_seen": session.run_queue_seen,
+                "rails": session.rails,
             }
         )
         self.emit(session.measure(self._jobs, Job("probe", begin["probe"]), Job("reference", begin["reference"])))

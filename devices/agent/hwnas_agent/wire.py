@@ -1,8 +1,9 @@
 """The protocol between host and agent: JSON lines with a magic first line, sequence numbers, strict schemas and hard caps.
 
 Both sides speak first with their magic line. After it every line is one JSON object with ``seq`` (0, 1, 2 … per direction), ``type``, and
-exactly the fields that the schema of that type names. Numbers are not negative and at most 1e15, text is whole Unicode; a line is at most
-64 KiB. A session ends with an explicit ``done``: no transport tells a finished agent from a dead one.
+exactly the fields that the schema of that type names; those whose names end with ``?`` there may be left out. Numbers are not negative
+and at most 1e15, text is whole Unicode; a line is at most 64 KiB. A session ends with an explicit ``done``: no transport tells a finished
+agent from a dead one.
 
 Host and agent share this file, so it is standard library only and runs on Python 3.8.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Callable, Dict, Mapping
+
+from hwnas_agent.precision import QUANTILES
 
 VERSION = 1
 AGENT_MAGIC = f"hwnas-agent/{VERSION}"
@@ -77,8 +80,16 @@ def _table(check: Check, limit: int) -> Check:
     return lambda value: isinstance(value, dict) and len(value) <= limit and all(name(k) and check(v) for k, v in value.items())
 
 
-def _record(**fields: Check) -> Check:
-    return lambda value: isinstance(value, dict) and value.keys() == fields.keys() and all(check(value[k]) for k, check in fields.items())
+def _record(later: Mapping[str, Check] | None = None, **fields: Check) -> Check:
+    """An object with these fields; those of ``later`` may be left out."""
+    possible = dict(fields, **(later or {}))
+
+    def fits(value: Any) -> bool:
+        if not isinstance(value, dict) or not fields.keys() <= value.keys() <= possible.keys():
+            return False
+        return all(possible[name](item) for name, item in value.items())
+
+    return fits
 
 
 def _scalar(value: Any) -> bool:
@@ -100,6 +111,11 @@ _FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
 _RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
 _EXECUTION = _record(by=_optional(_text(100)), fallbacks=_optional(_integer), note=_optional(_text(240)))
 _PLAN = _record(
+    {
+        "statistic": _matching("|".join(QUANTILES)),
+        "max_rel_ci": _number,
+        "heat_s": _number,
+    },
     warmup=_integer,
     min_repeats=_upto(MAX_SAMPLES),
     least_repeats=_upto(MAX_SAMPLES),
@@ -123,7 +139,7 @@ TO_AGENT: Schema = {
         "quiet_level_us": _optional(_number),
     },
     "file": {"name": _matching(r"[0-9a-f]{64}(\.[a-z0-9]{1,16})?"), "sha256": _matching(r"[0-9a-f]{64}")},
-    "job": {"id": _ID, "path": _PATH},
+    "job": {"id": _ID, "path": _PATH, "only_busy?": _flag},
     "start": {"jobs": _integer},
 }
 
@@ -139,7 +155,7 @@ FROM_AGENT: Schema = {
         "runtimes": _table(_RUNTIME, 16),
         "facts": _table(_FACT, 64),
     },
-    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag},
+    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag, "rails?": _many(_NAME, 16)},
     "progress": {"finished": _integer, "accepted": _integer, "wanted": _integer, "quiet_share": _optional(_number)},
     "result": {
         "id": _ID,
@@ -152,6 +168,20 @@ FROM_AGENT: Schema = {
         "quiet_level_us": _number,
         "chunk": _integer,
         "execution": _EXECUTION,
+        "peak_memory_bytes?": _optional(_integer),
+        "energy_mj?": _optional(_number),
+    },
+    "busy": {
+        "id": _ID,
+        "busy_ms": _many(_number, MAX_SAMPLES),
+        "at_s": _many(_number, MAX_SAMPLES),
+        "rejected": _integer,
+        "load_ms": _number,
+        "first_ms": _number,
+        "runs_per_sample": _integer,
+        "execution": _EXECUTION,
+        "peak_memory_bytes?": _optional(_integer),
+        "energy_mj?": _optional(_number),
     },
     "failed": {"id": _ID, "reason": _REASON},
     "refused": {"reason": _REASON},
@@ -165,6 +195,10 @@ FROM_AGENT: Schema = {
         "quiet_share": _optional(_number),
         "reference_us": _many(_number, 4096),
         "seconds": _number,
+        "hottest_c?": _optional(_number),
+        "throttled?": _many(_NAME, 16),
+        "cooled_s?": _number,
+        "heated_s?": _number,
     },
 }
 
@@ -177,10 +211,11 @@ def check(message: Any, schema: Schema) -> Message:
     fields = schema.get(kind) if isinstance(kind, str) else None
     if fields is None:
         raise WireError(f"unknown message type {printable(repr(kind), 60)}")
-    if message.keys() - {"seq", "type"} != fields.keys():
+    possible = {name.rstrip("?"): allowed for name, allowed in fields.items()}
+    if not fields.keys() & possible.keys() <= message.keys() - {"seq", "type"} <= possible.keys():
         raise WireError(f"message '{kind}' has other fields than it should")
-    for name, allowed in fields.items():
-        if not allowed(message[name]):
+    for name, allowed in possible.items():
+        if name in message and not allowed(message[name]):
             raise WireError(f"message '{kind}': field '{name}' is not allowed as {printable(repr(message[name])[:60], 60)}")
     return message
 

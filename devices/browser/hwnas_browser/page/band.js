@@ -84,3 +84,14 @@ export class QuietBand {
     return Math.exp((step + 0.5) * STEP);
   }
 }
+
+/** Takes every time for quiet: for a device that is kept at its limit, where being slowed down is what is measured. */
+export class OpenBand extends QuietBand {
+  quiet() {
+    return true;
+  }
+
+  quietShare() {
+    return null;
+  }
+}

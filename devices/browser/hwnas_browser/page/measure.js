@@ -3,7 +3,9 @@
 // What a page cannot do, and what follows: it sees no run queue (waiting for a core shows only in the probes), it cannot be pinned, and its
 // clock is coarse (subject.js makes means and probes last long enough for it). Times are in ms, as performance.now() gives them.
 
-import { QuietBand } from "./band.js";
+import { OpenBand, QuietBand } from "./band.js";
+import { heat } from "./heating.js";
+import { CAP, halfWidth } from "./precision.js";
 import { ModelUnusable, TICKS, load } from "./subject.js";
 
 export const CHUNK = 22;
@@ -56,7 +58,7 @@ export class Session {
     this.#random = generator(settings.seed);
     this.#begin = this.#settledMs = this.#progressMs = this.#probedMs = clock();
     this.#deadline = this.#begin + settings.max_seconds * 1e3;
-    this.#band = new QuietBand(settings.quiet_level_us);
+    this.#band = settings.heat_s > 0 ? new OpenBand() : new QuietBand(settings.quiet_level_us);
   }
 
   /** Time all jobs; the done message. */
@@ -66,6 +68,7 @@ export class Session {
     this.#probe = probing.model;
     this.#probeRuns = Math.max(1, Math.min(MAX_PROBE_RUNS, Math.ceil((TICKS * this.settings.tick_us) / 1e3 / Math.max(probing.runMs, 1e-6))));
     const subject = await this.#needed(reference);
+    const heated = await this.#heat(subject);
     await this.#calibrate();
     const short = await this.#allChunks([...jobs], subject);
     return {
@@ -79,7 +82,16 @@ export class Session {
       quiet_share: this.#band.quietShare(),
       reference_us: this.#referenceUs.slice(0, 4096),
       seconds: (this.clock() - this.#begin) / 1e3,
+      heated_s: heated,
     };
+  }
+
+  /** Heat the device if the plan wants that, at no cost of the time for measuring; for how many seconds. */
+  async #heat(reference) {
+    if (!(this.settings.heat_s > 0)) return 0;
+    const heated = await heat(reference.model, this.clock, this.clock() + this.settings.heat_s * 1e3);
+    this.#deadline += heated * 1e3;
+    return heated;
   }
 
   async #needed(job) {
@@ -222,11 +234,15 @@ export class Session {
     return this.#lastUs;
   }
 
+  /** Whether a model's turn is over: samples enough for the interval that the plan wants, or so many that it stays wide. */
   #enough(subject) {
     const accepted = subject.accepted(this.#band);
+    const { min_repeats, min_total_ms, statistic = "p50", max_rel_ci = Infinity } = this.settings;
     if (accepted.length >= MAX_SAMPLES) return true;
     const total = accepted.reduce((sum, sample) => sum + sample.runMs, 0) * subject.runs;
-    return accepted.length >= this.settings.min_repeats && total >= this.settings.min_total_ms;
+    if (accepted.length < min_repeats || total < min_total_ms) return false;
+    if (accepted.length >= CAP * min_repeats) return true;
+    return halfWidth(accepted.map((sample) => sample.runMs), statistic) <= max_rel_ci;
   }
 
   async #finish(chunk, subject) {

@@ -1,0 +1,45 @@
+"""What the agent tells of a model: its quiet and typical samples when its turn is over, its busy ones with their times."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from hwnas_agent.subject import Sample, Subject
+from hwnas_agent.wire import MAX_SAMPLES, Message
+
+
+def result(subject: Subject, accepted: Sequence[Sample], *, quiet_level_us: float, chunk: int) -> Message:
+    """A model's turn is over."""
+    return {
+        "type": "result",
+        "quiet_ms": [round(s.run_ns / 1e6, 6) for s in accepted[:MAX_SAMPLES]],
+        "typical_ms": [round(ns / 1e6, 6) for ns in subject.typical.runs_ns],
+        "rejected": subject.attempts - len(accepted),
+        "quiet_level_us": quiet_level_us,
+        "chunk": chunk,
+        **_shared(subject),
+    }
+
+
+def busy(subject: Subject, begin_ns: int) -> Message:
+    """Samples of a device that is never quiet; ``at_s`` is since the session began."""
+    samples = subject.busy[:MAX_SAMPLES]
+    return {
+        "type": "busy",
+        "busy_ms": [round(s.run_ns / 1e6, 6) for s in samples],
+        "at_s": [round((s.at_ns - begin_ns) / 1e9, 4) for s in samples],
+        "rejected": subject.attempts - len(samples),
+        **_shared(subject),
+    }
+
+
+def _shared(subject: Subject) -> Message:
+    return {
+        "id": subject.job.id,
+        "load_ms": subject.load_ns / 1e6,
+        "first_ms": subject.first_ns / 1e6,
+        "runs_per_sample": subject.runs,
+        "execution": subject.execution._asdict(),
+        "peak_memory_bytes": subject.peak_memory_bytes,
+        "energy_mj": subject.energy_mj,
+    }

@@ -1,0 +1,62 @@
+"""One visit to a model: brought back into the caches, sampled between probes, and sampled again where the first attempt was disturbed."""
+
+from __future__ import annotations
+
+from hwnas_agent.probing import Prober
+from hwnas_agent.process import RunQueue
+from hwnas_agent.subject import Clock, Sample, Subject
+
+MAX_WAIT_NS = 50_000
+COLD_RUNS = 2
+
+
+class Sampler:
+    """Visits models. A sample is quiet if the probes around it are and the process did not wait for its core."""
+
+    def __init__(self, prober: Prober, queue: RunQueue, clock: Clock) -> None:
+        self._prober = prober
+        self._queue = queue
+        self._clock = clock
+        self.visits = 0
+
+    def visit(self, subject: Subject) -> None:
+        """One typical sample, and a quiet one if the device is quiet or becomes so in a while."""
+        before_us = self._arrive(subject)
+        sample = self._attempt(subject, before_us)
+        subject.typical.add(sample.run_ns)
+        if not self._take(subject, sample) and self._prober.wait_for_quiet(sample.after_us, subject.run_ns * subject.runs):
+            self._take(subject, self._attempt(subject, self._prober.last_us))
+
+    def visit_busy(self, subject: Subject, times: int) -> None:
+        """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none."""
+        band, before_us = self._prober.band, self._arrive(subject)
+        for _ in range(times):
+            sample = self._attempt(subject, before_us)
+            before_us = sample.after_us
+            touched = band.quiet(sample.before_us) or band.quiet(sample.after_us)
+            if not self._take(subject, sample) and not touched and sample.waited_ns < MAX_WAIT_NS:
+                subject.busy.append(sample)
+
+    def _arrive(self, subject: Subject) -> float:
+        self.visits += 1
+        for _ in range(COLD_RUNS):
+            subject.run()
+        return self._prober.bracket_us()
+
+    def _attempt(self, subject: Subject, before_us: float) -> Sample:
+        run, runs = subject.run, range(subject.runs)
+        waited = self._queue.waited_ns()
+        begin = self._clock()
+        for _ in runs:
+            run()
+        end = self._clock()
+        waited = self._queue.waited_ns() - waited
+        subject.attempts += 1
+        return Sample((end - begin) / subject.runs, before_us, self._prober.bracket_us(), waited, begin)
+
+    def _take(self, subject: Subject, sample: Sample) -> bool:
+        band = self._prober.band
+        if sample.waited_ns >= MAX_WAIT_NS or not (band.quiet(sample.before_us) and band.quiet(sample.after_us)):
+            return False
+        subject.candidates.append(sample)
+        return True

@@ -1,0 +1,114 @@
+import random
+
+import numpy as np
+import pytest
+from hwnas_agent import busy
+from hwnas_agent.busy import BUSY_BELOW, PASSES, ROUNDS, RUNS, companies
+from hwnas_agent.measure import CHUNK, Session
+from hwnas_agent.runtime import Runtime
+from hwnas_agent.subject import Job, Settings
+
+from hwnas.profiler.twoway import Attempts, busy_times
+from tests.agent.models import SimulatedDevice
+from tests.agent.test_measure import PROBE, REFERENCE, NeverWaits, bursts, measure
+
+MODELS = [100.0 + 40 * i for i in range(CHUNK + 8)]
+FULL = PASSES * ROUNDS * RUNS
+
+
+def of_kind(messages, kind):
+    return {m["id"]: m for m in messages if m["type"] == kind}
+
+
+def test_every_job_is_in_every_pass_and_in_changing_company():
+    jobs = [Job(str(i), "") for i in range(50)]
+    drawn = list(companies(jobs, 22, random.Random(0)))
+    assert len(drawn) == 3 * PASSES
+    for number in range(PASSES):
+        one_pass = [job for company in drawn[3 * number : 3 * number + 3] for job in company]
+        assert sorted(one_pass) == sorted(jobs)
+    assert len({frozenset(company) for company in drawn}) == len(drawn)
+    assert list(companies(jobs, 22, random.Random(0))) == drawn
+
+
+def test_a_device_that_is_never_quiet_is_measured_as_it_is():
+    """Two busy states, neither of them quiet: what comes back is every model's time in the middle of them, up to one scale."""
+    device = SimulatedDevice(lambda now: 1.7 if now % 0.9 < 0.6 else 1.5)
+    done, results, messages = measure(device, MODELS, quiet_level_us=150.0, max_seconds=60.0)
+    assert (results, done["short"], done["quiet_share"]) == ({}, len(MODELS), 0)
+    told = of_kind(messages, "busy")
+    assert told.keys() == {f"m{i}" for i in range(len(MODELS))}
+    for message in told.values():
+        assert len(message["busy_ms"]) == len(message["at_s"]) == FULL
+        assert 45 <= message["at_s"][0] < message["at_s"][-1] <= 60
+        assert message["first_ms"] > 0
+    found = busy_times({key: Attempts(m["at_s"], m["busy_ms"]) for key, m in told.items()}).samples_ms
+    ratios = np.array([np.median(found[f"m{i}"]) / us * 1e3 for i, us in enumerate(MODELS)])
+    assert ratios / np.median(ratios) == pytest.approx(np.ones(len(MODELS)), abs=0.005)
+
+
+def test_quiet_samples_are_never_among_the_busy_ones():
+    speed = bursts(0.01, 0.49, 1.6)
+    done, _, messages = measure(SimulatedDevice(speed), MODELS, quiet_level_us=150.0, max_seconds=20.0, least_repeats=200, min_repeats=200)
+    assert 0 < done["quiet_share"] < BUSY_BELOW
+    told = of_kind(messages, "busy")
+    assert len(told) == len(MODELS)
+    for key, message in told.items():
+        assert min(message["busy_ms"]) * 1e3 > 1.3 * MODELS[int(key[1:])]
+
+
+def test_a_device_that_becomes_quiet_later_still_gives_quiet_results():
+    device = SimulatedDevice(lambda now: 1.6 if now < 50 else 1.0)
+    done, results, messages = measure(device, [100.0, 300.0], quiet_level_us=150.0, max_seconds=60.0)
+    assert of_kind(messages, "busy")
+    assert done["short"] == 0
+    assert np.median(results["m1"]["quiet_ms"]) == pytest.approx(0.3, rel=0.01)
+
+
+def test_quiet_samples_that_the_busy_rounds_met_by_chance_count():
+    """Quiet in the very last moment: too late for a visit of its own, early enough for what was begun."""
+    device = SimulatedDevice(lambda now: 1.6 if now < 4.0 else 1.0)
+    done, results, _ = measure(device, MODELS, quiet_level_us=150.0, max_seconds=5.0, least_repeats=3, min_repeats=30)
+    assert results
+    assert done["short"] + len(results) == len(MODELS)
+    for key, result in results.items():
+        assert max(result["quiet_ms"]) * 1e3 < 1.05 * MODELS[int(key[1:])]
+
+
+def test_a_device_that_is_often_quiet_has_no_busy_rounds():
+    _, _, messages = measure(SimulatedDevice(bursts(0.05, 0.05, 1.7)), [5000.0], quiet_level_us=150.0, max_seconds=3.0, min_repeats=1000)
+    assert of_kind(messages, "busy") == {}
+
+
+def test_models_whose_quiet_samples_the_host_has_are_sampled_with_the_others():
+    device = SimulatedDevice(lambda _: 1.7)
+    messages = []
+    settings = Settings(1, 3, 10, 10, 0.0, 150.0, 20.0, 0.0, 0, 150.0)
+    session = Session(
+        Runtime("1", "", device.load), settings, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
+    )
+    done = session.measure([Job("a", "100"), Job("b", "300", True)], PROBE, REFERENCE)
+    assert (done["results"], done["short"]) == (0, 1)
+    assert of_kind(messages, "busy").keys() == {"a", "b"}
+    # where the device is quiet they are left alone
+    device, messages[:] = SimulatedDevice(), []
+    session = Session(
+        Runtime("1", "", device.load), settings, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
+    )
+    done = session.measure([Job("a", "100"), Job("b", "300", True)], PROBE, REFERENCE)
+    assert (done["results"], done["short"]) == (1, 0)
+    assert [m["id"] for m in messages if m["type"] in ("result", "busy")] == ["a"]
+
+
+def test_a_model_that_does_not_load_is_told_once():
+    _, _, messages = measure(SimulatedDevice(lambda _: 1.7), [100.0, "broken"], quiet_level_us=150.0, max_seconds=10.0)
+    assert [m["id"] for m in messages if m["type"] == "failed"] == ["m1"]
+    assert of_kind(messages, "busy").keys() == {"m0"}
+
+
+def test_time_that_ends_in_a_round_leaves_the_samples_of_it():
+    done, _, messages = measure(SimulatedDevice(lambda _: 1.7), MODELS, quiet_level_us=150.0, max_seconds=0.9)
+    told = of_kind(messages, "busy")
+    assert 0 < min(len(m["busy_ms"]) for m in told.values()) < FULL
+    assert done["seconds"] < 1.2
+    assert min(m["at_s"][0] for m in told.values()) > busy.QUIET_SHARE * 0.8

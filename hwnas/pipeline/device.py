@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import MeasurePlan
+from hwnas.core.device import Device, MeasurePlan
+from hwnas.core.errors import DeviceChanged
 from hwnas.core.serial import plain
 from hwnas.pipeline.context import Context
-from hwnas.pipeline.forecast import forecast
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.identity import Identity
 from hwnas.pipeline.reporter import Advance
-from hwnas.pipeline.timings import Regimes, TimedModel
-from hwnas.profiler.channel import LAUNCHERS
+from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
+from hwnas.profiler.channel import LAUNCHERS, Channel
+from hwnas.profiler.check import DeviceReport
 from hwnas.profiler.session import Job, Progress, run_session
+from hwnas.profiler.together import StoppableChannel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,29 @@ class Rig:
     plan: MeasurePlan
     quiet_level_us: float | None = None
 
-    def measure(self, ctx: Context, title: str) -> Callable[[Sequence[TimedModel], Callable[[str, Regimes], None]], Mapping[str, Any]]:
+    def measure(self, ctx: Context, title: str) -> Measure:
         """A `hwnas.pipeline.timings.Measure` that talks to the device."""
 
-        def measure(models: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
+        def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
-            plan = replace(self.plan, seed=ctx.config.seed)
-            ahead = forecast(ctx.space, models, plan)
-            if ahead is not None:
-                ctx.reporter.expect(f"{title}: {ahead}")
-            with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
+            with ctx.reporter.stage(title, len(models)) as advance, self._channel(ctx, device) as channel:
                 gauge = _Gauge(advance, len(models))
 
                 def measured(key: str, regimes: Regimes) -> None:
                     keep(key, regimes)
                     gauge.measured(key)
 
+                def met(report: DeviceReport) -> None:
+                    try:
+                        meet(Identity.of(report, self.target.runtime))
+                    except DeviceChanged as change:
+                        ctx.reporter.note(f"{title}: the device has changed ({change}); what was measured before is measured again")
+                        raise
+
                 summary = run_session(
                     channel,
                     [Job(m.key, m.path) for m in models],
-                    plan,
+                    replace(self.plan, seed=ctx.config.seed),
                     runtime=self.target.runtime,
                     threads=self.target.threads,
                     probe=self.probe,
@@ -55,10 +61,16 @@ class Rig:
                     quiet_level_us=self.quiet_level_us,
                     on_measured=measured,
                     on_progress=gauge.progress,
+                    on_device=met,
+                    together=ctx.together,
                 )
             return dict(plain(summary))
 
         return measure
+
+    def _channel(self, ctx: Context, device: Device) -> Channel:
+        ctx.together.check()
+        return StoppableChannel(LAUNCHERS.get(device.transport)(device).launch(), ctx.together)
 
 
 class _Gauge:

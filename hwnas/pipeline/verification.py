@@ -17,7 +17,8 @@ from hwnas.core.errors import DeviceFaster
 from hwnas.core.result import Artifact
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
-from hwnas.pipeline.profiling import Profile, conditions_of, model_files, networks_to_measure, plan_of, reference_of
+from hwnas.pipeline.profile import Profile
+from hwnas.pipeline.targets import conditions_of, model_files, networks_to_measure, plan_of, reference_of
 from hwnas.pipeline.timings import Conditions, TimedModel, quiet_levels_us, timed
 from hwnas.profiler.session import stale
 from hwnas.store.journal import Journal

@@ -14,6 +14,7 @@ from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost
 from hwnas.profiler.channel import Channel, Message
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.heartbeat import Attention
+from hwnas.profiler.together import MAX_TURN_S, Together, cores_of
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
@@ -70,6 +71,7 @@ class SessionSummary:
 
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
 OnProgress = Callable[[Progress], None]
+OnDevice = Callable[[DeviceReport], None]
 
 
 def run_session(
@@ -84,6 +86,8 @@ def run_session(
     quiet_level_us: float | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
+    on_device: OnDevice | None = None,
+    together: Together | None = None,
 ) -> SessionSummary:
     """Measure all ``jobs`` on the device behind ``channel``.
 
@@ -92,6 +96,9 @@ def run_session(
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
     that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
+
+    ``on_device`` hears what the device is before anything is asked of it, and may raise; ``together`` is what this session shares with
+    others that run at the same time.
 
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
@@ -106,9 +113,13 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
-    _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+    if on_device is not None:
+        on_device(device)
     listener = _Listener(channel, jobs, plan, device, on_measured=on_measured, on_progress=on_progress)
-    return listener.listen()
+    wait = Attention(channel, timeout_s=MAX_TURN_S).idle
+    with (together or Together()).turn(cores_of(device, plan, threads=threads), wait=wait):
+        _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+        return listener.listen()
 
 
 def stale(levels_us: Mapping[str, float], quiet_level_us: float) -> tuple[str, ...]:
@@ -173,6 +184,7 @@ class _Listener:
 
     def listen(self) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
+        self._begin = time.monotonic()
         attention = Attention(self._channel, timeout_s=self._plan.max_seconds + GRACE_S)
         try:
             while (message := attention.next())["type"] != "done":

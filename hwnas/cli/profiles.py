@@ -1,0 +1,110 @@
+"""``hwnas profile``: measure devices, several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from hwnas.cli.console import Terminal, err, out, show_json, show_table
+from hwnas.cli.options import Folder, Json, Quiet, open_workspace
+from hwnas.core.errors import HwnasError, UsageError
+from hwnas.core.registry import require_known
+
+if TYPE_CHECKING:
+    from hwnas.pipeline.context import Context
+    from hwnas.pipeline.fleet import Outcome
+    from hwnas.pipeline.goals import Target
+
+
+def profile(
+    devices: Annotated[list[str] | None, typer.Argument(help="Devices of the workspace; they are profiled at once.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All devices of the workspace.")] = False,
+    runtime: Annotated[str | None, typer.Option(help="Only this runtime; all that the recipes use unless given.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only this precision.")] = None,
+    anew: Annotated[bool, typer.Option("--again", help="Measure all of it again; what is there stays until that is done.")] = False,
+    folder: Folder = Path(),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the blocks of the space and some whole networks on devices: a latency table each runtime, into runs/.
+
+    Each failure is one line, the other devices go on; the exit code is the highest of those failures.
+    """
+    from hwnas.pipeline.context import Context
+
+    ctx = Context(open_workspace(folder), Terminal(quiet=quiet))
+    targets = _targets(ctx, devices or [], everything=everything, runtime=runtime, precision=precision)
+    with ctx.store.lock():
+        _measure(ctx, targets, anew=anew, json=json)
+
+
+def _targets(ctx: Context, devices: Sequence[str], *, everything: bool, runtime: str | None, precision: str | None) -> list[Target]:
+    from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+    from hwnas.pipeline.targets import targets_for
+
+    for kind, name, known in (("runtime", runtime, RUNTIME_FORMATS), ("precision", precision, PRECISIONS)):
+        if name is not None:
+            require_known(kind, name, known)
+    if bool(devices) == everything:
+        raise UsageError("name the devices to profile, or give --all for those of the workspace" + " (not both)" * everything)
+    names = list(ctx.workspace.devices) if everything else devices
+    if not names:
+        raise UsageError(f"{ctx.workspace.root / 'devices'}: no devices; describe one in devices/<id>.toml")
+    return [target for name in names for target in targets_for(ctx, name, runtime=runtime, precision=precision)]
+
+
+def _measure(ctx: Context, targets: Sequence[Target], *, anew: bool, json: bool) -> None:
+    from hwnas.pipeline.fleet import profile_all
+
+    outcomes = profile_all(ctx, targets, anew=anew)
+    rows, errors = [], []
+    for outcome in outcomes:
+        row, error = _row(ctx, outcome)
+        rows.append(row)
+        errors += [(outcome.target.label, error)] if error else []
+    if json:
+        show_json(rows)
+    else:
+        _show([row for row in rows if row["error"] is None])
+    fail(errors)
+
+
+def _row(ctx: Context, outcome: Outcome) -> tuple[dict[str, Any], HwnasError | None]:
+    """One target in the documented JSON: what came of it, and its figures or its error."""
+    head = {"device": outcome.target.device, "target": outcome.target.label, "status": outcome.status, "error": None, "exit_code": 0}
+    error = outcome.error
+    if outcome.profile is not None:
+        try:
+            return head | outcome.profile.summary(ctx), None
+        except HwnasError as problem:  # measured, but too disturbed to predict from
+            error = problem
+    return head | {"error": str(error), "exit_code": 1 if error is None else error.exit_code}, error
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    columns = ("target", "blocks", "networks", "smallest ms", "largest ms", "residual %", "quiet %", "table")
+    shown = []
+    for r in rows:
+        share = "-" if r["quiet_share"] is None else f"{100 * r['quiet_share']:.0f}"
+        figures = (f"{r['smallest_ms']:.4f}", f"{r['largest_ms']:.4f}", f"{100 * r['residual_std']:.1f}", share)
+        shown.append((r["target"], r["blocks"], r["networks"], *figures, r["table"]))
+    show_table(columns, shown)
+    names = " or ".join(f"'hwnas table accept {device}'" for device in dict.fromkeys(r["device"] for r in rows))
+    out.print(f"{names} promotes them to latency_tables/", soft_wrap=True)
+
+
+def fail(errors: Sequence[tuple[str, HwnasError]]) -> None:
+    """Nothing for no errors, the error itself for one; several are a line each, with what each is of, and the exit code is the highest."""
+    if len(errors) == 1:
+        raise errors[0][1]
+    for label, error in errors:
+        line = " ".join(str(error).splitlines())
+        err.print(f"[red]error:[/] {escape(line if line.startswith(label) else f'{label}: {line}')}", soft_wrap=True)
+    if errors:
+        raise typer.Exit(max(error.exit_code for _, error in errors))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +15,10 @@ from hwnas.core.errors import HwnasError, UsageError
 from hwnas.core.registry import require_known
 
 if TYPE_CHECKING:
+    from hwnas.pipeline.atonce import Outcome
     from hwnas.pipeline.context import Context
-    from hwnas.pipeline.fleet import Outcome
     from hwnas.pipeline.goals import Target
+    from hwnas.pipeline.refresh import Refresh
 
 
 def profile(
@@ -26,20 +27,28 @@ def profile(
     runtime: Annotated[str | None, typer.Option(help="Only this runtime; all that the recipes use unless given.")] = None,
     precision: Annotated[str | None, typer.Option(help="Only this precision.")] = None,
     anew: Annotated[bool, typer.Option("--again", help="Measure all of it again; what is there stays until that is done.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Time a few blocks again: does the table still hold?")] = False,
+    refresh_blocks: Annotated[int, typer.Option(min=3, help="How many blocks --refresh times.")] = 12,
     folder: Folder = Path(),
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure the blocks of the space and some whole networks on devices: a latency table each runtime, into runs/.
 
-    Each failure is one line, the other devices go on; the exit code is the highest of those failures.
+    Each failure is one line, the other devices go on; the exit code is the highest of those failures. --refresh exits with 0 where the
+    tables still hold, and with 7 where one does not.
     """
     from hwnas.pipeline.context import Context
 
+    if anew and refresh:
+        raise UsageError("--refresh compares a table and --again replaces it; give one of them")
     ctx = Context(open_workspace(folder), Terminal(quiet=quiet))
     targets = _targets(ctx, devices or [], everything=everything, runtime=runtime, precision=precision)
     with ctx.store.lock():
-        _measure(ctx, targets, anew=anew, json=json)
+        if refresh:
+            _refresh(ctx, targets, blocks=refresh_blocks, json=json)
+        else:
+            _measure(ctx, targets, anew=anew, json=json)
 
 
 def _targets(ctx: Context, devices: Sequence[str], *, everything: bool, runtime: str | None, precision: str | None) -> list[Target]:
@@ -63,7 +72,7 @@ def _measure(ctx: Context, targets: Sequence[Target], *, anew: bool, json: bool)
     outcomes = profile_all(ctx, targets, anew=anew)
     rows, errors = [], []
     for outcome in outcomes:
-        row, error = _row(ctx, outcome)
+        row, error = _row(outcome, lambda profile: profile.summary(ctx))
         rows.append(row)
         errors += [(outcome.target.label, error)] if error else []
     if json:
@@ -73,16 +82,46 @@ def _measure(ctx: Context, targets: Sequence[Target], *, anew: bool, json: bool)
     fail(errors)
 
 
-def _row(ctx: Context, outcome: Outcome) -> tuple[dict[str, Any], HwnasError | None]:
+def _row(outcome: Outcome[Any], figures: Callable[[Any], dict[str, Any]]) -> tuple[dict[str, Any], HwnasError | None]:
     """One target in the documented JSON: what came of it, and its figures or its error."""
     head = {"device": outcome.target.device, "target": outcome.target.label, "status": outcome.status, "error": None, "exit_code": 0}
     error = outcome.error
-    if outcome.profile is not None:
+    if error is None:
         try:
-            return head | outcome.profile.summary(ctx), None
+            return head | figures(outcome.result), None
         except HwnasError as problem:  # measured, but too disturbed to predict from
             error = problem
-    return head | {"error": str(error), "exit_code": 1 if error is None else error.exit_code}, error
+    return head | {"error": str(error), "exit_code": error.exit_code}, error
+
+
+def _refresh(ctx: Context, targets: Sequence[Target], *, blocks: int, json: bool) -> None:
+    from hwnas.pipeline.fleet import refresh_all
+
+    rows, errors = [], []
+    for outcome in refresh_all(ctx, targets, blocks=blocks):
+        result = outcome.result
+        row, error = _row(outcome, lambda refresh: refresh.document())
+        rows.append(row)
+        if result is not None:
+            try:
+                result.require_holds()
+            except HwnasError as outdated:
+                error = outdated
+            if not json:
+                _show_refresh(result, outdated=error is not None)
+        errors += [(outcome.target.label, error)] if error else []
+    if json:
+        show_json(rows)
+    fail(errors)
+
+
+def _show_refresh(result: Refresh, *, outdated: bool) -> None:
+    shown = []
+    for r in result.comparison.ratios:
+        shown.append((r.key, f"{1e3 * r.before_ms:.1f}", f"{1e3 * r.now_ms:.1f}", f"{r.ratio:.3f}", f"{r.low:.3f} to {r.high:.3f}"))
+    show_table(("model", "then us", "now us", "ratio", "95 % interval"), shown, title=result.target.label)
+    if not outdated:
+        out.print(result.sentence, soft_wrap=True)
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:

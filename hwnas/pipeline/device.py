@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,31 @@ from hwnas.pipeline.identity import Identity
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS, Channel
-from hwnas.profiler.check import DeviceReport
+from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.session import Job, Progress, run_session
 from hwnas.profiler.together import StoppableChannel
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What a session needs besides the models: the probe and the reference of the runtime, and the plan."""
+    """What a session needs besides the models: the probe and the reference of the runtime, and the plan.
+
+    ``on_identity`` hears what the device is before it measures.
+    """
 
     target: Target
     probe: Path
     reference: Path
     plan: MeasurePlan
     quiet_level_us: float | None = None
+    on_identity: Callable[[Identity], None] = lambda _: None
 
     def measure(self, ctx: Context, title: str) -> Measure:
         """A `hwnas.pipeline.timings.Measure` that talks to the device."""
 
         def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
-            with ctx.reporter.stage(title, len(models)) as advance, self._channel(ctx, device) as channel:
+            with ctx.reporter.stage(title, len(models)) as advance, _channel(ctx, device) as channel:
                 gauge = _Gauge(advance, len(models))
 
                 def measured(key: str, regimes: Regimes) -> None:
@@ -44,8 +48,10 @@ class Rig:
                     gauge.measured(key)
 
                 def met(report: DeviceReport) -> None:
+                    identity = Identity.of(report, self.target.runtime)
+                    self.on_identity(identity)
                     try:
-                        meet(Identity.of(report, self.target.runtime))
+                        meet(identity)
                     except DeviceChanged as change:
                         ctx.reporter.note(f"{title}: the device has changed ({change}); what was measured before is measured again")
                         raise
@@ -68,9 +74,17 @@ class Rig:
 
         return measure
 
-    def _channel(self, ctx: Context, device: Device) -> Channel:
-        ctx.together.check()
-        return StoppableChannel(LAUNCHERS.get(device.transport)(device).launch(), ctx.together)
+
+def ask(ctx: Context, target: Target) -> Identity:
+    """What a target's device is now; it is started for that, and measures nothing."""
+    device = ctx.workspace.device(target.device)
+    with _channel(ctx, device) as channel:
+        return Identity.of(read_hello(channel, runtimes=(target.runtime,)), target.runtime)
+
+
+def _channel(ctx: Context, device: Device) -> Channel:
+    ctx.together.check()
+    return StoppableChannel(LAUNCHERS.get(device.transport)(device).launch(), ctx.together)
 
 
 class _Gauge:

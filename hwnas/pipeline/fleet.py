@@ -1,60 +1,33 @@
-"""Profiling several devices at once: models are written first, then every device has a session of its own, in a thread of its own.
+"""Profiling several devices at once, or refreshing them: models are written first, then each has a session (`hwnas.pipeline.atonce`).
 
-The targets of one device follow one another. What one device says, or fails to say, touches no other: each target's profile is published as
-soon as it is measured, and a failure is an outcome beside the others. Ctrl-C ends all sessions; what was measured is in their journals.
+Each target's profile is published as soon as it is measured.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from hwnas.core.errors import (
-    AgentTimeout,
-    AuthFailed,
-    DeviceError,
-    DeviceLost,
-    HostKeyMismatch,
-    HwnasError,
-    Interrupted,
-    TableError,
-    Unreachable,
-)
+from hwnas.core.errors import DeviceError, HwnasError, TableError
+from hwnas.pipeline.atonce import Outcome, Task, at_once
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.device import ask
 from hwnas.pipeline.forecast import Forecast, forecast, span
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.profile import Profile, profile_at_hand
 from hwnas.pipeline.profiling import Work, found, prepared, published, worked
-
-FAREWELL_S = 15.0
-"""How long an interrupted command waits for its sessions to close; the agents of those that do not end with the process."""
-OUT_OF_REACH = (Unreachable, AuthFailed, HostKeyMismatch, DeviceLost, AgentTimeout, Interrupted)
-"""Errors after which the other targets of a device are not tried."""
+from hwnas.pipeline.refresh import Refresh, compared, note_changes, sampled
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one target: a profile that was ``measured`` or ``reused``, or an error of one that ``failed`` or was ``skipped``."""
-
-    target: Target
-    status: str
-    profile: Profile | None = None
-    error: HwnasError | None = None
-
-
-def profile_all(ctx: Context, targets: Iterable[Target], *, anew: bool = False) -> tuple[Outcome, ...]:
+def profile_all(ctx: Context, targets: Iterable[Target], *, anew: bool = False) -> tuple[Outcome[Profile], ...]:
     """The profiles of ``targets`` in their order: those that are there, and those that their devices measure now, all at once.
 
     With ``anew`` all are measured, and what is there is replaced when that is done. Errors of one target or device are outcomes; a
     `KeyboardInterrupt` ends all sessions first.
     """
     wanted = tuple(dict.fromkeys(targets))
-    outcomes: dict[Target, Outcome] = {}
+    outcomes: dict[Target, Outcome[Profile]] = {}
     work: list[Work] = []
     for target in wanted:
         try:
@@ -65,7 +38,9 @@ def profile_all(ctx: Context, targets: Iterable[Target], *, anew: bool = False) 
                 work.append(prepared(ctx, target, anew=anew))
         except HwnasError as problem:
             outcomes[target] = Outcome(target, "failed", error=problem)
-    outcomes |= {outcome.target: outcome for outcome in _at_once(ctx, work)}
+    if ctx.replay is None:
+        _note_changes(ctx, [outcome.result for outcome in outcomes.values() if outcome.result is not None])
+    outcomes |= {outcome.target: outcome for outcome in _measured(ctx, work)}
     return tuple(outcomes[target] for target in wanted)
 
 
@@ -75,12 +50,39 @@ def profiles_for_run(ctx: Context, targets: Iterable[Target]) -> dict[Target, Pr
     there = {target: found(ctx, target, accepted=True) for target in wanted}
     work = [prepared(ctx, target) for target, profile in there.items() if profile is None]
     profiles = {target: published(ctx, profile) for target, profile in there.items() if profile is not None}
-    for outcome in _at_once(ctx, work):
+    for outcome in _measured(ctx, work):
         if outcome.error is not None:
             raise outcome.error
-        if outcome.profile is not None:
-            profiles[outcome.target] = outcome.profile
+        if outcome.result is not None:
+            profiles[outcome.target] = outcome.result
     return {target: profiles[target] for target in wanted}
+
+
+def refresh_all(ctx: Context, targets: Iterable[Target], *, blocks: int) -> tuple[Outcome[Refresh], ...]:
+    """Compare the tables of ``targets`` with their devices as they are now, all at once; ``blocks`` of each are timed again."""
+    wanted = tuple(dict.fromkeys(targets))
+    outcomes: dict[Target, Outcome[Refresh]] = {}
+    tasks = []
+    for target in wanted:
+        try:
+            tasks.append(Task(target, partial(compared, ctx, sampled(ctx, target, blocks=blocks))))
+        except HwnasError as problem:
+            outcomes[target] = Outcome(target, "failed", error=problem)
+    outcomes |= {outcome.target: outcome for outcome in at_once(ctx, tasks, status="compared")}
+    return tuple(outcomes[target] for target in wanted)
+
+
+def _note_changes(ctx: Context, profiles: Sequence[Profile]) -> None:
+    """Ask the devices of profiles that are reused whether they are still what they were. A page is not asked: somebody had to open it."""
+
+    def asked(profile: Profile) -> None:
+        try:
+            note_changes(ctx, profile, ask(ctx, profile.target))
+        except DeviceError as problem:
+            ctx.reporter.note(f"{profile.target.label}: whether the device has changed since cannot be said: {problem}")
+
+    askable = [p for p in profiles if ctx.workspace.device(p.target.device).transport != "browser"]
+    at_once(ctx, [Task(profile.target, partial(asked, profile)) for profile in askable], status="asked")
 
 
 def _say_what_is_ahead(ctx: Context, work: Sequence[Work]) -> None:
@@ -104,68 +106,8 @@ def _say_what_is_ahead(ctx: Context, work: Sequence[Work]) -> None:
         ctx.reporter.expect(f"{len(ahead)} devices at once: {about} {span(seconds[slowest])}, what {slowest} takes")
 
 
-def _at_once(ctx: Context, work: Sequence[Work]) -> list[Outcome]:
-    """Measure ``work``, its devices at once, and publish each profile as it comes."""
+def _measured(ctx: Context, work: Sequence[Work]) -> list[Outcome[Profile]]:
     if ctx.replay is None:
         _say_what_is_ahead(ctx, work)
-    results: queue.Queue[tuple[Work, Profile | BaseException]] = queue.Queue()
-    devices = {device: [one for one in work if one.target.device == device] for device in dict.fromkeys(w.target.device for w in work)}
-    threads = [
-        threading.Thread(target=_one_device, args=(ctx, own, results), name=f"profile {device}", daemon=True)
-        for device, own in devices.items()
-    ]
-    done: list[Outcome] = []
-    faults: list[BaseException] = []
-    try:
-        for thread in threads:
-            thread.start()
-        for _ in work:
-            one, result = results.get()
-            if isinstance(result, Profile | HwnasError):
-                done.append(_outcome(ctx, one, result, alone=len(threads) == 1))
-            else:
-                faults.append(result)
-    except BaseException:
-        _end(ctx, threads)
-        raise
-    if faults:  # of hwnas or this machine, not of a device: raised when all devices are done
-        raise faults[0]
-    return done
-
-
-def _end(ctx: Context, threads: Sequence[threading.Thread]) -> None:
-    """Let all sessions stop and close their channels."""
-    ctx.together.stop()
-    end = time.monotonic() + FAREWELL_S
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join(max(0.0, end - time.monotonic()))
-
-
-def _one_device(ctx: Context, work: Sequence[Work], results: queue.Queue[tuple[Work, Any]]) -> None:
-    """The targets of one device, one after the other; says exactly one thing of each."""
-    lost: DeviceError | None = None
-    for one in work:
-        if lost is not None:
-            results.put((one, _Skipped(f"{one.target.label}: not tried, since its device was lost: {lost}")))
-            continue
-        try:
-            results.put((one, worked(ctx, one)))
-        except BaseException as problem:  # noqa: BLE001 - the main thread's to judge
-            results.put((one, problem))
-            if isinstance(problem, OUT_OF_REACH):
-                lost = DeviceError(str(problem))
-
-
-def _outcome(ctx: Context, work: Work, result: Profile | HwnasError, *, alone: bool) -> Outcome:
-    if isinstance(result, Profile):
-        return Outcome(work.target, "measured", published(ctx, result))
-    if isinstance(result, _Skipped):
-        return Outcome(work.target, "skipped", error=result)
-    if not alone:
-        ctx.reporter.note(f"{work.target.label} failed, the others go on: {result}")
-    return Outcome(work.target, "failed", error=result)
-
-
-class _Skipped(DeviceError):
-    """A target that was not tried."""
+    tasks = [Task(one.target, partial(worked, ctx, one), partial(published, ctx)) for one in work]
+    return at_once(ctx, tasks, status="measured")

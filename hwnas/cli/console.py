@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hwnas.core.serial import plain
@@ -24,35 +25,59 @@ err = Console(stderr=True, highlight=False)
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
+LOG_S = 30.0
+"""How often a stage says how far it is where stderr is no terminal."""
+
+
 class Terminal:
-    """A `Reporter` with one progress bar a stage; a plain line a stage where stderr is no terminal."""
+    """A `Reporter` with one progress bar a stage, several of them at once; plain lines where stderr is no terminal. For all threads."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._lock = threading.Lock()
+        self._bars: Progress | None = None
 
     @contextmanager
     def stage(self, title: str, total: float) -> Iterator[Advance]:
         """A progress bar that ends with the context."""
-        if self._quiet or not err.is_terminal:
-            begin = time.monotonic()
+        if self._quiet:
             yield lambda _done, _text: None
-            if not self._quiet:
-                err.print(f"{escape(title)}: {time.monotonic() - begin:.0f} s", soft_wrap=True)
-            return
-        columns = (
-            TextColumn("{task.description:<34}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, TextColumn("{task.fields[text]}"), console=err) as bars:
-            task = bars.add_task(escape(title), total=total, text="")
+        elif not err.is_terminal:
+            begin = time.monotonic()
+            yield _log(title, total, begin)
+            err.print(f"{escape(title)}: {time.monotonic() - begin:.0f} s", soft_wrap=True)
+        else:
+            bars, task = self._begin(title, total)
 
             def advance(done: float, text: str) -> None:
                 bars.update(task, completed=done, text=escape(text[:60]))
 
-            yield advance
+            try:
+                yield advance
+            finally:
+                self._end(bars, task)
+
+    def _begin(self, title: str, total: float) -> tuple[Progress, TaskID]:
+        with self._lock:
+            if self._bars is None:  # one display for all stages that run at the same time: a terminal has only one
+                self._bars = Progress(
+                    TextColumn("{task.description:<34}"),
+                    BarColumn(bar_width=28),
+                    MofNCompleteColumn(),
+                    TimeElapsedColumn(),
+                    TimeRemainingColumn(),
+                    TextColumn("{task.fields[text]}"),
+                    console=err,
+                )
+                self._bars.start()
+            return self._bars, self._bars.add_task(escape(title), total=total, text="")
+
+    def _end(self, bars: Progress, task: TaskID) -> None:
+        with self._lock:
+            bars.stop_task(task)
+            if all(other.stop_time is not None for other in bars.tasks):
+                bars.stop()
+                self._bars = None
 
     def reused(self, title: str) -> None:
         """A line that says so."""
@@ -67,6 +92,21 @@ class Terminal:
     def note(self, text: str) -> None:
         """A line that is shown even when quiet is asked for: it may be a warning."""
         err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+
+def _log(title: str, total: float, begin: float) -> Advance:
+    """A line now and then, with the stage's name: several may be under way."""
+    said = begin
+
+    def advance(done: float, text: str) -> None:
+        nonlocal said
+        if (now := time.monotonic()) - said >= LOG_S:
+            said = now
+            err.print(
+                f"{escape(title)}: {done:.0f} of {total:.0f}, {now - begin:.0f} s{', ' if text else ''}{escape(text)}", soft_wrap=True
+            )
+
+    return advance
 
 
 def show_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import agent, devices, init, spaces, tables, work
+from hwnas.cli import agent, devices, init, profiles, spaces, tables, work
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -34,7 +34,7 @@ app.add_typer(tables.app, name="table")
 app.add_typer(agent.app, name="agent")
 app.command()(init.init)
 app.command()(work.run)
-app.command()(work.profile)
+app.command()(profiles.profile)
 app.command()(work.train)
 app.command()(work.search)
 app.command()(work.export)

@@ -75,40 +75,6 @@ def _int8_line(companion: Mapping[str, Any]) -> str:
     return f"int8 file beside it: {figures}" if companion["ships"] else f"int8 file left out ({figures}): {'; '.join(companion['reasons'])}"
 
 
-def profile(
-    device: Annotated[str, typer.Argument(help="A device of the workspace.")],
-    runtime: Annotated[str | None, typer.Option(help="Only this runtime; all that the recipes use unless given.")] = None,
-    precision: Annotated[str | None, typer.Option(help="Only this precision.")] = None,
-    folder: Folder = Path(),
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Measure the blocks of the space and some whole networks on a device: a latency table each runtime, into runs/."""
-    from hwnas.core.registry import require_known
-    from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
-    from hwnas.pipeline.profiling import measured, targets_for
-
-    for kind, name, known in (("runtime", runtime, RUNTIME_FORMATS), ("precision", precision, PRECISIONS)):
-        if name is not None:
-            require_known(kind, name, known)
-    ctx = _context(folder, quiet=quiet)
-    targets = targets_for(ctx, device, runtime=runtime, precision=precision)
-    with ctx.store.lock():
-        profiles = [measured(ctx, target) for target in targets]
-    rows = [p.summary(ctx) for p in profiles]
-    if json:
-        show_json(rows)
-        return
-    columns = ("target", "blocks", "networks", "smallest ms", "largest ms", "residual %", "quiet %", "table")
-    shown = []
-    for r in rows:
-        share = "-" if r["quiet_share"] is None else f"{100 * r['quiet_share']:.0f}"
-        figures = (f"{r['smallest_ms']:.4f}", f"{r['largest_ms']:.4f}", f"{100 * r['residual_std']:.1f}", share)
-        shown.append((r["target"], r["blocks"], r["networks"], *figures, r["table"]))
-    show_table(columns, shown)
-    out.print(f"'hwnas table accept {device}' promotes them to latency_tables/", soft_wrap=True)
-
-
 def train(folder: Folder = Path(), json: Json = False, quiet: Quiet = False) -> None:
     """Train the supernet once, or go on with a training that was interrupted, and fit the accuracy predictor."""
     from hwnas.pipeline.accuracy import Trained, accuracy_model

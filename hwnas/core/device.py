@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -241,9 +241,15 @@ class Measurement:
         smallest or largest of them. Without samples it raises `ConfigError`.
         """
         value = self.quantile_ms(statistic)
-        ordered = np.sort(np.asarray(self.samples_ms, dtype=np.float64))
-        low, high = _ranks(len(ordered), QUANTILES[statistic], confidence)
-        return min(float(ordered[low]), value), max(float(ordered[high]), value)
+        low, high = quantile_interval(self.samples_ms, QUANTILES[statistic], confidence=confidence)
+        return min(low, value), max(high, value)
+
+
+def quantile_interval(values: Sequence[float], quantile: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """What `Measurement.interval_ms` gives, for any values."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    low, high = _ranks(len(ordered), quantile, confidence)
+    return float(ordered[low]), float(ordered[high])
 
 
 def samples_needed(statistic: str, *, confidence: float = 0.95) -> int:

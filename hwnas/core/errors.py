@@ -21,12 +21,15 @@
     │   ├── AgentTimeout            3   no word from the agent within its deadline
     │   ├── DeviceLost              3   the agent or its transport ended before it said it was done
     │   ├── ProtocolError           3   the agent said something that the protocol does not allow
+    │   ├── DeviceChanged           3   another runtime, processor or system than in the timings so far
     │   └── TooNoisy                3   measured, but not precisely enough to be believed
     │       └── DeviceFaster        3   files were timed at a faster speed of the device than its table
     ├── BudgetMissed                4   nothing fits the budget when measured on the device
     ├── VerificationError           5   parity, accuracy drop, a changed or unsafe artifact
     ├── InfeasibleError             6   no architecture of the space can fit the budget
-    └── RegressionError             7   worse than an accepted baseline
+    ├── RegressionError             7   worse than an accepted baseline
+    │   └── TableOutdated           7   the device no longer takes what its latency table says
+    └── Interrupted               130   stopped by the user; what was finished is kept
 
 A message is one line that says what is wrong, where, and what to do. Whatever else ends a command is a fault of hwnas itself.
 """
@@ -125,6 +128,10 @@ class ProtocolError(DeviceError):
     """The agent said something that the protocol does not allow."""
 
 
+class DeviceChanged(DeviceError):
+    """The device has another runtime, processor or system than in the timings so far: the two do not belong into one table."""
+
+
 class TooNoisy(DeviceError):
     """Measured, but not precisely enough to be believed."""
 
@@ -160,3 +167,13 @@ class RegressionError(HwnasError):
     """Worse than an accepted baseline."""
 
     exit_code = 7
+
+
+class TableOutdated(RegressionError):
+    """Blocks that were timed again no longer take what the latency table says."""
+
+
+class Interrupted(HwnasError):
+    """Stopped by the user; what was finished is kept."""
+
+    exit_code = 130

@@ -14,6 +14,7 @@ import tempfile
 import tomllib
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,11 +86,18 @@ def parse(cls: type[T], value: Any, *, where: str, error: type[HwnasError] = Con
     """
     try:
         # JSON mode lets arrays fill tuples while everything else stays strict
-        return TypeAdapter(cls).validate_json(json.dumps(value, default=_no_dates))
+        validated: T = _adapter(typing.cast(Any, cls)).validate_json(json.dumps(value, default=_no_dates))
+        return validated
     except ValidationError as problem:
         raise error(f"{where}: {_explain(problem, cls)}") from None
     except HwnasError as problem:
         raise error(f"{where}: {problem}") from None
+
+
+@lru_cache(maxsize=256)
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    """Made once a class: that takes longer than any value to be parsed."""
+    return TypeAdapter(cls)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

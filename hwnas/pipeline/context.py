@@ -9,6 +9,7 @@ from hwnas.core.arch import SearchSpace
 from hwnas.data import Dataset, load_dataset
 from hwnas.pipeline.reporter import Reporter, Silent
 from hwnas.pipeline.timings import Recording
+from hwnas.profiler.together import Together
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store
 from hwnas.workspace import Config, Workspace
@@ -16,11 +17,12 @@ from hwnas.workspace import Config, Workspace
 
 @dataclass(frozen=True)
 class Context:
-    """One run of one workspace. ``replay`` takes the device's place where it is given."""
+    """One run of one workspace. ``replay`` takes the device's place where it is given; ``together`` is what its sessions share."""
 
     workspace: Workspace
     reporter: Reporter = field(default_factory=Silent)
     replay: Recording | None = None
+    together: Together = field(default_factory=Together)
 
     @property
     def config(self) -> Config:

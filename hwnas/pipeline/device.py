@@ -7,23 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import MeasurePlan
+from hwnas.core.device import Device, MeasurePlan
+from hwnas.core.errors import DeviceChanged
 from hwnas.core.serial import plain
 from hwnas.pipeline.context import Context
-from hwnas.pipeline.forecast import forecast
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.identity import Identity
 from hwnas.pipeline.reporter import Advance
-from hwnas.pipeline.timings import Regimes, TimedModel
-from hwnas.profiler.channel import LAUNCHERS
+from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
+from hwnas.profiler.channel import LAUNCHERS, Channel
+from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.session import Job, OnBusy, run_session
 from hwnas.profiler.summary import Progress
+from hwnas.profiler.together import StoppableChannel
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
     """What a session needs besides the models: the probe and the reference of the runtime, and the plan.
 
-    Where the device is never quiet, ``on_busy`` gets what all ``models`` take while it is busy, those included that are known already.
+    ``on_identity`` hears what the device is before it measures. Where it is never quiet, ``on_busy`` gets what all ``models`` take while it
+    is busy, those included whose quiet times are known already.
     """
 
     target: Target
@@ -31,29 +35,35 @@ class Rig:
     reference: Path
     plan: MeasurePlan
     quiet_level_us: float | None = None
+    on_identity: Callable[[Identity], None] = lambda _: None
     models: Sequence[TimedModel] = ()
     on_busy: OnBusy | None = None
 
-    def measure(self, ctx: Context, title: str) -> Callable[[Sequence[TimedModel], Callable[[str, Regimes], None]], Mapping[str, Any]]:
+    def measure(self, ctx: Context, title: str) -> Measure:
         """A `hwnas.pipeline.timings.Measure` that talks to the device."""
 
-        def measure(models: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
+        def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
-            plan = replace(self.plan, seed=ctx.config.seed)
-            ahead = forecast(ctx.space, models, plan)
-            if ahead is not None:
-                ctx.reporter.expect(f"{title}: {ahead}")
-            with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
+            with ctx.reporter.stage(title, len(models)) as advance, _channel(ctx, device) as channel:
                 gauge = _Gauge(advance, len(models))
 
                 def measured(key: str, regimes: Regimes) -> None:
                     keep(key, regimes)
                     gauge.measured(key)
 
+                def met(report: DeviceReport) -> None:
+                    identity = Identity.of(report, self.target.runtime)
+                    self.on_identity(identity)
+                    try:
+                        meet(identity)
+                    except DeviceChanged as change:
+                        ctx.reporter.note(f"{title}: the device has changed ({change}); what was measured before is measured again")
+                        raise
+
                 summary = run_session(
                     channel,
                     [Job(m.key, m.path) for m in models],
-                    plan,
+                    replace(self.plan, seed=ctx.config.seed),
                     runtime=self.target.runtime,
                     threads=self.target.threads,
                     probe=self.probe,
@@ -63,10 +73,24 @@ class Rig:
                     on_progress=gauge.progress,
                     others=[Job(m.key, m.path) for m in self.models if m not in models] if self.on_busy is not None else (),
                     on_busy=self.on_busy,
+                    on_device=met,
+                    together=ctx.together,
                 )
             return dict(plain(summary))
 
         return measure
+
+
+def ask(ctx: Context, target: Target) -> Identity:
+    """What a target's device is now; it is started for that, and measures nothing."""
+    device = ctx.workspace.device(target.device)
+    with _channel(ctx, device) as channel:
+        return Identity.of(read_hello(channel, runtimes=(target.runtime,)), target.runtime)
+
+
+def _channel(ctx: Context, device: Device) -> Channel:
+    ctx.together.check()
+    return StoppableChannel(LAUNCHERS.get(device.transport)(device).launch(), ctx.together)
 
 
 class _Gauge:

@@ -1,109 +1,196 @@
-"""Stage: a latency table of one target and the predictor that it gives. An accepted table is used where there is a complete one."""
+"""Stage: a latency table of one target and the predictor that it gives. An accepted table is used where there is a complete one.
+
+The steps are apart, so that several devices can be profiled at once (`hwnas.pipeline.fleet`): what is there is found, models are written,
+the device measures, the result is published.
+
+A profile is of the regimes ``quiet`` and ``typical``. One of a device that is kept hot is ``sustained``, a stage of its own. One of a
+device that was never quiet while it was measured is ``busy``, where that will do; the next session looks for quiet again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hwnas.core.arch import Architecture, Codes
-from hwnas.core.device import MeasurePlan
-from hwnas.core.errors import ConfigError, PredictorError, TooNoisy, UnknownNameError
-from hwnas.core.registry import suggest
-from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
-from hwnas.latency.additive import AdditiveLatency
-from hwnas.latency.table import LatencyTable, Network, table_path
+from hwnas.core.arch import Architecture
+from hwnas.core.device import Measurement, MeasurePlan
+from hwnas.core.errors import ConfigError, TooNoisy
+from hwnas.core.serial import plain, write_atomic
+from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import read_table, samples_path, write_table
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
-from hwnas.pipeline.goals import Target, target_of
+from hwnas.pipeline.goals import Target
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
-from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
-from hwnas.pipeline.searching import publish_latency, publish_space
-from hwnas.pipeline.timings import Conditions, Regimes, TimedModel, note_speed, noted_speeds_us, quiet_levels_us, session_facts, timed
-from hwnas.profiler.session import stale
-from hwnas.space.family import blockwise, family_of
-from hwnas.space.moves import sample_spread, unique
+from hwnas.pipeline.profile import Profile, accepted_profile, publish, publish_predictors, table_file, table_of
+from hwnas.pipeline.targets import conditions_of, model_files, networks_to_measure, plan_of, reference_of
+from hwnas.pipeline.timings import (
+    Conditions,
+    Keep,
+    Meet,
+    Regimes,
+    TimedModel,
+    identity_of,
+    note_speed,
+    note_timing,
+    noted_speeds_us,
+    quiet_levels_us,
+    session_facts,
+    timed,
+    timed_keys,
+)
+from hwnas.profiler.session import OnBusy, stale
+from hwnas.profiler.summary import SessionSummary
+from hwnas.space.family import blockwise
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
-from hwnas.workspace import BUDGET_REGIMES, BUDGET_STATISTICS
+from hwnas.workspace import BUDGET_REGIMES
 
 CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
+GLUE = (__name__, "hwnas.pipeline.targets", "hwnas.pipeline.profile")
 JOURNAL = "journal.jsonl"
 AGAIN = "again.jsonl"
-"""The journal of measuring again, until that is done and it takes the place of the first."""
+"""The journal of measuring again at a faster speed, until that is done and it takes the place of the first."""
+ANEW = "anew.jsonl"
+"""The journal of a profile that the user wants measured anew, until that is done and it takes the place of the first."""
 MAX_SESSIONS = 3
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Tables of a target by regime, where they came from, and the journal of the timings (None for an accepted table)."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A target whose models are written, and that is to be measured: what ``journal`` lacks of ``models``.
+
+    With ``busy_will_do`` a device that is never quiet gives a profile of that state; without, it is too noisy.
+    """
 
     target: Target
-    tables: Mapping[str, LatencyTable]
-    paths: Mapping[str, Path]
-    journal: Path | None
-    id: str
-
-    def predictor(self, ctx: Context, *, regime: str, statistic: str) -> AdditiveLatency:
-        """Predicts ``statistic`` of networks in ``regime``."""
-        return AdditiveLatency.from_table(self.tables[regime], ctx.space, statistic=statistic)
-
-    def summary(self, ctx: Context) -> dict[str, Any]:
-        """What ``hwnas profile`` shows of it."""
-        predictor = self.predictor(ctx, regime="quiet", statistic="p50")
-        table = self.tables["quiet"]
-        smallest, largest = predictor.predict(predictor.minimum()).mean, self.largest_ms(ctx, regime="quiet", statistic="p50")
-        return {
-            "target": self.target.label,
-            "blocks": len(table.entries),
-            "networks": len(table.networks),
-            "smallest_ms": float(smallest[0]),
-            "largest_ms": largest,
-            "residual_std": None if predictor.scaling is None else predictor.scaling.relative_std,
-            "quiet_share": table.facts.get("quiet_share"),
-            "table": self.paths["quiet"].name,
-        }
+    stage: Stage
+    journal: Journal
+    models: tuple[TimedModel, ...]
+    networks: tuple[Architecture, ...]
+    rig: Rig
+    busy_will_do: bool = False
 
     @property
-    def quiet_level_us(self) -> float | None:
-        """How long the probe took when the device was quiet: what later sessions hold on to."""
-        level = self.tables["quiet"].facts.get("quiet_level_us")
-        return float(level) if isinstance(level, (int, float)) else None
+    def sustained(self) -> bool:
+        """Whether the device is kept hot."""
+        return self.rig.plan.heat_s > 0
 
-    def largest_ms(self, ctx: Context, *, regime: str, statistic: str) -> float:
-        """Measured latency of the largest subnet: what a relative budget is a share of."""
-        return self.predictor(ctx, regime=regime, statistic=statistic).largest_ms()
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """Those that it will have tables of."""
+        return regimes_of(self.sustained)
+
+    @property
+    def title(self) -> str:
+        """As progress names it."""
+        return f"profile {self.target.label}{' hot' * self.sustained}"
+
+    @property
+    def conditions(self) -> Conditions:
+        """Under which its models are timed."""
+        return conditions_of(self.target, "sustained" if self.sustained else "table")
+
+    def missing(self) -> tuple[TimedModel, ...]:
+        """Models without a timing."""
+        timed_ones = timed_keys(self.conditions, self.journal)
+        return tuple(m for m in self.models if m.key not in timed_ones)
+
+
+def regimes_of(sustained: bool) -> tuple[str, ...]:
+    """What a profile has tables of."""
+    return ("sustained",) if sustained else BUDGET_REGIMES
+
+
+def found(ctx: Context, target: Target, *, accepted: bool, sustained: bool = False) -> Profile | None:
+    """A profile that is there: one that was accepted, where ``accepted`` ones will do, or one that this workspace measured earlier.
+
+    A replay takes its own recording first.
+    """
+    recorded = ctx.replay is not None and ctx.replay.holds(conditions_of(target, "table"))
+    profile = accepted_profile(ctx, target) if accepted and not recorded else None
+    if profile is not None:
+        ctx.reporter.reused(f"profile {target.label} (accepted table)")
+        return profile
+    plan = plan_of(ctx, sustained=sustained)
+    stage = _stage(ctx, target, plan)
+    if not stage.done:
+        return None
+    ctx.reporter.reused(f"profile {target.label}{' hot' * sustained}")
+    return _profile(target, stage, regimes_of(sustained))
+
+
+def prepared(ctx: Context, target: Target, *, anew: bool = False, sustained: bool = False, busy_will_do: bool = False) -> Work:
+    """Write the models that a target is measured by; ``anew`` counts no timings but those of an earlier ``anew`` that was interrupted."""
+    plan = plan_of(ctx, sustained=sustained)
+    stage = _stage(ctx, target, plan)
+    work = _work(ctx, target, stage, Journal(stage.folder / (ANEW if anew else JOURNAL)), plan)
+    return replace(work, busy_will_do=busy_will_do)
+
+
+def worked(ctx: Context, work: Work) -> Profile:
+    """Measure what is missing and write the tables; the profile that was there is replaced at the end, all at once."""
+    busy: list[tuple[Mapping[str, Measurement], SessionSummary]] = []
+    try:
+        timings = _one_speed(ctx, replace(work, rig=_listening(work, lambda *told: busy.append(told))))
+    except TooNoisy as problem:
+        if not busy:
+            raise
+        ctx.reporter.note(f"{work.target.label}: {problem}; 'hwnas profile {work.target.device}' looks for quiet again")
+        return _busy_profile(ctx, work, *busy[-1])
+    facts = _facts(work)
+    work.stage.reopen()  # killed from here on, the next run writes the tables from the journal
+    work.journal.path.replace(work.stage.folder / JOURNAL)
+    tables = [table_of(work.target, r, timings, work.networks, facts, plan=work.rig.plan) for r in work.regimes]
+    return _written(work.target, work.stage, tables)
+
+
+def _listening(work: Work, on_busy: OnBusy) -> Rig:
+    """The rig of a session that may turn out busy, where that will do."""
+    return replace(work.rig, models=work.models, on_busy=on_busy) if work.busy_will_do and not work.sustained else work.rig
+
+
+def _facts(work: Work) -> dict[str, object]:
+    identity = identity_of(work.conditions, work.journal)
+    return {**session_facts(work.conditions, work.journal), **({} if identity is None else identity.facts())}
+
+
+def _busy_profile(ctx: Context, work: Work, times: Mapping[str, Measurement], summary: SessionSummary) -> Profile:
+    """The table of a device that was never quiet, with a journal of its own."""
+    stage = _stage(ctx, work.target, work.rig.plan, name="profile-busy")
+    stage.reopen()
+    journal, conditions = Journal(stage.folder / JOURNAL), conditions_of(work.target, "busy")
+    timings = {key: {"busy": measured} for key, measured in times.items()}
+    for key, regimes in timings.items():
+        note_timing(conditions, journal, key, regimes)
+    facts = {**_facts(work), **plain(summary)}
+    return _written(work.target, stage, [table_of(work.target, "busy", timings, work.networks, facts, plan=work.rig.plan)])
+
+
+def _written(target: Target, stage: Stage, tables: Sequence[LatencyTable]) -> Profile:
+    """The stage with its tables in it, finished."""
+    names = []
+    for table in tables:
+        path = write_table(table, stage.folder)
+        names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
+    stage.finish(*names)
+    return _profile(target, stage, [table.regime for table in tables])
+
+
+def published(ctx: Context, profile: Profile) -> Profile:
+    """Show a profile's tables and predictors to the other commands."""
+    if profile.journal is None:
+        publish_predictors(ctx, profile)
+    elif ctx.replay is None:  # what is found there is of this device, now
+        publish(ctx, profile)
+    return profile
 
 
 def profiled(ctx: Context, target: Target) -> Profile:
-    """The profile of a target for a run: an accepted table, or what `measured` gives. A replay takes its own recording first."""
-    recorded = ctx.replay is not None and ctx.replay.holds(conditions_of(target, "table"))
-    accepted = None if recorded else _accepted(ctx, target)
-    if accepted is None:
-        return measured(ctx, target)
-    ctx.reporter.reused(f"profile {target.label} (accepted table)")
-    _publish_predictors(ctx, accepted)
-    return accepted
-
-
-def measured(ctx: Context, target: Target) -> Profile:
-    """The profile of a target as this workspace measures it: now, or earlier."""
-    title, stage = f"profile {target.label}", _stage(ctx, target)
-    if stage.done:
-        ctx.reporter.reused(title)
-    else:
-        _measure(ctx, target, stage, title, Journal(stage.folder / JOURNAL))
-    paths = {regime: _path(stage.folder, target, regime) for regime in BUDGET_REGIMES}
-    profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
-    if ctx.replay is None:  # what is found there is of this device, now
-        _publish(ctx, profile)
-    return profile
+    """The profile of a target for a run: an accepted table, or one that this workspace measures, now or earlier."""
+    profile = found(ctx, target, accepted=True)
+    return published(ctx, worked(ctx, prepared(ctx, target)) if profile is None else profile)
 
 
 def measured_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> None:
@@ -121,178 +208,56 @@ def measured_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> 
     note_speed(conditions_of(target, "table"), again, quiet_level_us)
     ctx.reporter.note(f"{target.label}: the device runs faster now than when its table was measured; measuring it again")
     try:
-        _measure(ctx, target, _stage(ctx, target), f"profile {target.label}", again)
+        plan = plan_of(ctx)
+        worked(ctx, _work(ctx, target, _stage(ctx, target, plan), again, plan))
     except TooNoisy as problem:
         again.path.unlink()
         ctx.reporter.note(f"{target.label}: the faster speed did not last, the table of the slower one is kept: {problem}")
 
 
-def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precision: str | None = None) -> list[Target]:
-    """What to profile on a device: what its recipes use, or all its runtimes in fp32; narrowed to one runtime or precision if given."""
-    known = ctx.workspace.device(device)
-    recipes = [target_of(r) for r in ctx.workspace.recipes.values() if r.device == device]
-    targets = recipes or [Target(device, name, "fp32", known.threads) for name in known.runtimes]
-    if runtime is not None:
-        if known.runtimes and runtime not in known.runtimes:
-            raise UnknownNameError(f"device '{device}' has no runtime '{runtime}'; {suggest(runtime, known.runtimes)}")
-        targets = [t for t in targets if t.runtime == runtime] or [Target(device, runtime, "fp32", known.threads)]
-    if precision is not None:
-        targets = [replace(t, precision=precision) for t in targets]
-    if not targets:
-        raise ConfigError(f"device '{device}' names no runtimes; add them to devices/{device}.toml or give --runtime")
-    return list(dict.fromkeys(targets))
-
-
-def plan_of(ctx: Context) -> MeasurePlan:
-    """How this workspace measures."""
-    profile = ctx.config.profile
-    return MeasurePlan(min_repeats=profile.min_repeats, max_seconds=profile.max_seconds, seed=ctx.config.seed)
-
-
-def networks_to_measure(ctx: Context) -> list[Architecture]:
-    """The smallest, the largest, and a seeded sample between them that spreads over sizes."""
-    smallest, largest = family_of(ctx.space).extremes(ctx.space)
-    rng = np.random.default_rng(ctx.config.seed)
-    drawn = sample_spread(ctx.space, 4 * ctx.config.profile.networks, rng)
-    codes: Codes = unique(np.concatenate([smallest.codes, largest.codes, drawn]))[: ctx.config.profile.networks]
-    return [ctx.space.architecture(row) for row in codes]
-
-
-def model_files(ctx: Context, target: Target) -> ModelFiles:
-    """Where this target's block models are written."""
-    return ModelFiles(ctx.space, ctx.store.models, target.runtime, target.precision)
-
-
-def conditions_of(target: Target, purpose: str) -> Conditions:
-    """The conditions under which a target is timed for ``purpose``."""
-    return Conditions(purpose, target.device, target.runtime, target.precision, target.threads, target.batch)
-
-
-def _stage(ctx: Context, target: Target) -> Stage:
+def _stage(ctx: Context, target: Target, plan: MeasurePlan, *, name: str = "") -> Stage:
     device = ctx.workspace.device(target.device)
     replayed = ctx.replay.id if ctx.replay else None
     # a session that ran out of time goes on where it was when it is given more
-    plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
+    fixed = plain(replace(plan, max_seconds=MeasurePlan().max_seconds))
     # how a device is reached decides nothing that is measured on it
-    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
-    return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
+    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, fixed, ctx.config.profile.networks, replayed]
+    return ctx.store.stage(name or ("profile-sustained" if plan.heat_s > 0 else "profile"), inputs, code=CODE, glue=GLUE)
 
 
-def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Journal) -> None:
-    """Time what ``journal`` lacks, make it the stage's journal, and write the tables."""
+def _profile(target: Target, stage: Stage, regimes: Sequence[str]) -> Profile:
+    paths = {regime: table_file(stage.folder, target, regime) for regime in regimes}
+    return Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
+
+
+def _work(ctx: Context, target: Target, stage: Stage, journal: Journal, plan: MeasurePlan) -> Work:
     files = model_files(ctx, target)
     words = blockwise(ctx.space).vocabulary(ctx.space)
     networks = networks_to_measure(ctx)
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
-        models = [files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks)]
-    rig = Rig(target, files.probe(), reference_of(ctx, files), plan_of(ctx))
-    conditions = conditions_of(target, "table")
-    timings = _one_speed(ctx, conditions, models, journal, rig, title)
-    facts = session_facts(conditions, journal)
-    stage.reopen()  # killed from here on, the next run writes the tables from the journal
-    journal.path.replace(stage.folder / JOURNAL)
-    for regime in BUDGET_REGIMES:
-        write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
-    names = []
-    for regime in BUDGET_REGIMES:
-        path = _path(stage.folder, target, regime)
-        names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
-    stage.finish(*names)
+        models = (files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks))
+    rig = Rig(target, files.probe(), reference_of(ctx, files), plan)
+    return Work(target, stage, journal, models, tuple(networks), rig)
 
 
-def _one_speed(
-    ctx: Context, conditions: Conditions, models: Sequence[TimedModel], journal: Journal, rig: Rig, title: str
-) -> dict[str, Regimes]:
+def _one_speed(ctx: Context, work: Work) -> dict[str, Regimes]:
     """Timings that were all made at one speed of the device, also where a profile was interrupted at one and goes on at another."""
+    conditions, journal = work.conditions, work.journal
+
+    def level_us() -> float | None:
+        return min([*quiet_levels_us(conditions, journal).values(), *noted_speeds_us(conditions, journal)], default=None)
+
+    def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
+        # looked up now: on a device that has changed, the level of before means nothing
+        return replace(work.rig, quiet_level_us=level_us()).measure(ctx, work.title)(models, keep, meet)
+
     for _ in range(MAX_SESSIONS):
-        levels = quiet_levels_us(conditions, journal)
-        level = min([*levels.values(), *noted_speeds_us(conditions, journal)], default=None)
-        again = stale(levels, level) if level is not None and ctx.replay is None else ()
-        now = replace(rig, quiet_level_us=level)
-        timings = timed(conditions, models, journal, measure=now.measure(ctx, title), replay=ctx.replay, again=again)
-        levels = quiet_levels_us(conditions, journal)
-        noted = noted_speeds_us(conditions, journal)
-        if ctx.replay is not None or not levels or not stale(levels, min([*levels.values(), *noted])):
+        level = level_us()
+        again = stale(quiet_levels_us(conditions, journal), level) if level is not None and ctx.replay is None else ()
+        timings = timed(conditions, work.models, journal, measure=measure, replay=ctx.replay, again=again)
+        levels, level = quiet_levels_us(conditions, journal), level_us()
+        if ctx.replay is not None or not levels or level is None or not stale(levels, level):
             return timings
     raise TooNoisy(
-        f"{rig.target.label}: the device changed its speed in each of {MAX_SESSIONS} sessions; profile it when less else runs there"
+        f"{work.target.label}: the device changed its speed in each of {MAX_SESSIONS} sessions; profile it when less else runs there"
     )
-
-
-def reference_of(ctx: Context, files: ModelFiles) -> Path:
-    """The network that is measured again and again to see drift: the largest."""
-    _, largest = family_of(ctx.space).extremes(ctx.space)
-    return files.network(largest).path
-
-
-def _table(
-    ctx: Context, target: Target, regime: str, timings: Mapping[str, Regimes], networks: list[Architecture], facts: Mapping[str, object]
-) -> LatencyTable:
-    measured = {key: regimes[regime] for key, regimes in timings.items()}
-    nets = {f"net:{arch.id}": Network(arch, measured[f"net:{arch.id}"]) for arch in networks}
-    blocks = {key: m for key, m in measured.items() if key not in nets and key != OVERHEAD}
-    return LatencyTable(
-        device=target.device,
-        runtime=target.runtime,
-        precision=target.precision,
-        threads=target.threads,
-        batch=target.batch,
-        regime=regime,
-        plan=plan_of(ctx),
-        facts={k: v for k, v in facts.items() if v is None or isinstance(v, (str, int, float, bool))},
-        overhead=measured[OVERHEAD],
-        entries=blocks,
-        networks=nets,
-    )
-
-
-def _path(root: Path, target: Target, regime: str) -> Path:
-    return table_path(
-        root,
-        device=target.device,
-        runtime=target.runtime,
-        precision=target.precision,
-        threads=target.threads,
-        batch=target.batch,
-        regime=regime,
-    )
-
-
-def _accepted(ctx: Context, target: Target) -> Profile | None:
-    paths = {regime: _path(ctx.workspace.accepted_tables, target, regime) for regime in BUDGET_REGIMES}
-    if not all(path.is_file() for path in paths.values()):
-        return None
-    tables = {regime: read_table(path) for regime, path in paths.items()}
-    for regime, table in tables.items():
-        table.require(
-            device=target.device,
-            runtime=target.runtime,
-            precision=target.precision,
-            threads=target.threads,
-            batch=target.batch,
-            regime=regime,
-        )
-        table.require_blocks(blockwise(ctx.space).vocabulary(ctx.space))
-    return Profile(target, tables, paths, None, content_id([sha256_file(path) for path in paths.values()]))
-
-
-def _publish(ctx: Context, profile: Profile) -> None:
-    """Copy the measured tables to ``runs/tables``, where ``hwnas table show`` and ``accept`` find them; store the predictors too."""
-    for regime, path in profile.paths.items():
-        to = _path(ctx.store.tables, profile.target, regime)
-        for source, copy in ((path, to), (samples_path(path), samples_path(to))):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not copy.is_file() or copy.read_bytes() != source.read_bytes():
-                copy.write_bytes(source.read_bytes())
-    _publish_predictors(ctx, profile)
-
-
-def _publish_predictors(ctx: Context, profile: Profile) -> None:
-    """Store a predictor for each regime and statistic that a budget may be about, where ``hwnas search`` finds it.
-
-    A regime that was too disturbed for one is left out: no recipe may need it, and one that does says so by itself.
-    """
-    publish_space(ctx.store, ctx.space, ctx.space_options)
-    for regime, statistic in product(BUDGET_REGIMES, BUDGET_STATISTICS):
-        with suppress(PredictorError):
-            publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))

@@ -19,8 +19,10 @@ from hwnas.pipeline.accuracy import Trained, accuracy_model
 from hwnas.pipeline.candidates import picked, searched
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Outcome, deployed
+from hwnas.pipeline.fleet import profiles_for_run
 from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
-from hwnas.pipeline.profiling import Profile, measured_again, profiled
+from hwnas.pipeline.profile import Profile
+from hwnas.pipeline.profiling import measured_again
 from hwnas.pipeline.release import release
 from hwnas.pipeline.verification import Bench
 from hwnas.search.feasible import check_budgets
@@ -69,7 +71,7 @@ def run(ctx: Context) -> Result:
     steps_an_epoch(ctx.dataset, ctx.config.train)
     again: Counter[Target] = Counter()
     while True:
-        profiles = {target: profiled(ctx, target) for target in dict.fromkeys(map(target_of, recipes.values()))}
+        profiles = profiles_for_run(ctx, map(target_of, recipes.values()))
         benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
         try:
             return _finish(ctx, benches, _outcomes(ctx, benches), begin)

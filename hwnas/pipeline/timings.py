@@ -12,15 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.device import Measurement
-from hwnas.core.errors import UsageError
+from hwnas.core.errors import DeviceChanged, UsageError
 from hwnas.core.serial import content_id, parse, plain
+from hwnas.pipeline.identity import Identity
 from hwnas.store.journal import Journal, read_journal
 
 Regimes = Mapping[str, Measurement]
-"""Measurements of one model by regime: ``quiet`` and ``typical``."""
+"""Measurements of one model by regime: ``quiet`` and ``typical``, or one of a device that is ``busy`` or kept hot (``sustained``)."""
 
-Measure = Callable[[Sequence["TimedModel"], Callable[[str, Regimes], None]], Mapping[str, Any]]
-"""Measures models on the device, calling back as each is finished, and returns facts of the session."""
+Keep = Callable[[str, Regimes], None]
+"""Takes the timing of a model as soon as it is finished."""
+
+Meet = Callable[[Identity], None]
+"""Hears which device it is before anything is timed on it; `DeviceChanged` if that is not the one of the timings so far."""
+
+Measure = Callable[[Sequence["TimedModel"], Keep, Meet], Mapping[str, Any]]
+"""Measures models on the device, calling back as it meets it and as each model is finished, and returns facts of the session."""
+
+MAX_MEETINGS = 2
+"""Sessions in which a device may prove to be another one than in those before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +64,25 @@ class Recording:
 
     timings: Mapping[tuple[str, str], Mapping[str, Any]]
     sessions: Mapping[str, Mapping[str, Any]]
+    devices: Mapping[str, Mapping[str, Any]]
     id: str
 
     @classmethod
     def read(cls, path: Path) -> Recording:
         """The recording in a journal; malformed records raise `UsageError`."""
-        timings, sessions = {}, {}
+        timings: dict[tuple[str, str], Mapping[str, Any]] = {}
+        by_kind: dict[str, dict[str, Mapping[str, Any]]] = {"session": {}, "device": {}}
         for record in read_journal(path):
-            kind = record.get("kind")
+            kind, conditions = record.get("kind"), str(record.get("conditions"))
             if kind == "timing":
-                timings[(str(record.get("conditions")), str(record.get("key")))] = record
-            elif kind == "session":
-                sessions[str(record.get("conditions"))] = record
+                timings[(conditions, str(record.get("key")))] = record
+            elif kind in by_kind:
+                if kind == "device":  # what was timed on another one is not part of the recording
+                    timings = {of: timing for of, timing in timings.items() if of[0] != conditions}
+                by_kind[kind][conditions] = record
         if not timings:
             raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
-        return cls(timings, sessions, content_id([plain(timings[k]) for k in sorted(timings)]))
+        return cls(timings, by_kind["session"], by_kind["device"], content_id([plain(timings[k]) for k in sorted(timings)]))
 
     def holds(self, conditions: Conditions) -> bool:
         """Whether anything was timed under these conditions."""
@@ -88,27 +102,69 @@ def timed(
 
     Of several timings of a model the last one counts. Those of the keys in ``again`` are not believed and made anew.
     """
-    known = {key: r for key, r in _known(conditions, journal).items() if key not in again}
-    missing = [m for m in models if m.key not in known]
+    known: dict[str, dict[str, Any]] = {}
+    missing: list[TimedModel] = []
 
     def keep(key: str, regimes: Regimes) -> None:
-        record = {"kind": "timing", "conditions": conditions.id, "of": plain(conditions), "key": key, "regimes": plain(regimes)}
-        journal.append(record)
+        note_timing(conditions, journal, key, regimes)
         known[key] = journal.records[-1]
 
-    if missing and replay is not None:
-        _replayed(conditions, missing, journal, replay, known)
-    elif missing:
-        facts = measure(missing, keep)
-        journal.append({"kind": "session", "conditions": conditions.id, "of": plain(conditions), "facts": plain(facts)})
-    return {m.key: _regimes(known[m.key], str(journal.path)) for m in models}
+    for _ in range(MAX_MEETINGS):
+        known |= {key: r for key, r in _known(conditions, journal).items() if key not in again}
+        missing = [m for m in models if m.key not in known]
+        if missing and replay is not None:
+            _replayed(conditions, missing, journal, replay, known)
+        elif missing:
+            try:
+                facts = measure(missing, keep, lambda identity: meet(conditions, journal, identity))
+            except DeviceChanged:  # nothing was timed yet, and what had been timed before counts no more
+                known.clear()
+                continue
+            journal.append({"kind": "session", "conditions": conditions.id, "of": plain(conditions), "facts": plain(facts)})
+        return {m.key: _regimes(known[m.key], str(journal.path)) for m in models}
+    where = f"{conditions.device}/{conditions.runtime}"
+    raise DeviceChanged(
+        f"{where}: it was another device in each of {MAX_MEETINGS} sessions; do its descriptor and address mean one device?"
+    )
+
+
+def meet(conditions: Conditions, journal: Journal, identity: Identity) -> None:
+    """Note which device it is. Where timings of another one are in the journal they count no more, and `DeviceChanged` says so."""
+    before = identity_of(conditions, journal)
+    if before == identity:
+        return
+    timings = len(_known(conditions, journal))
+    journal.append({"kind": "device", "conditions": conditions.id, "of": plain(conditions), "identity": plain(identity)})
+    if timings:
+        changes = () if before is None else before.changes(identity)
+        raise DeviceChanged("; ".join(changes) or "nothing is known of the one before")
+
+
+def identity_of(conditions: Conditions, journal: Journal) -> Identity | None:
+    """Which device the timings under these conditions are of; None where that was not noted."""
+    for record in reversed(journal.records):
+        if record.get("kind") == "device" and record.get("conditions") == conditions.id and isinstance(record.get("identity"), Mapping):
+            return Identity.read(record["identity"], runtime=conditions.runtime)
+    return None
+
+
+def timed_keys(conditions: Conditions, journal: Journal) -> frozenset[str]:
+    """Which models have a timing that counts."""
+    return frozenset(_known(conditions, journal))
+
+
+def _current(conditions: Conditions, journal: Journal) -> list[dict[str, Any]]:
+    """The records under these conditions since the device became what it is."""
+    own = [r for r in journal.records if r.get("conditions") == conditions.id]
+    last = max((n for n, r in enumerate(own) if r.get("kind") == "device"), default=-1)
+    return own[last + 1 :]
 
 
 def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]]:
     """The last timing of each model; a record that was edited into another shape raises `UsageError`."""
     found = {}
-    for record in journal.records:
-        if record.get("kind") != "timing" or record.get("conditions") != conditions.id:
+    for record in _current(conditions, journal):
+        if record.get("kind") != "timing":
             continue
         if not isinstance(record.get("key"), str) or not _has_facts(record.get("regimes")):
             raise UsageError(f"{journal.path}: holds a timing of another shape; it was edited: delete the file and measure again")
@@ -117,14 +173,21 @@ def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]
 
 
 def _has_facts(regimes: object) -> bool:
-    quiet = regimes.get("quiet") if isinstance(regimes, Mapping) else None
-    return isinstance(quiet, Mapping) and isinstance(quiet.get("facts"), Mapping)
+    if not isinstance(regimes, Mapping) or not regimes:
+        return False
+    return all(isinstance(one, Mapping) and isinstance(one.get("facts"), Mapping) for one in regimes.values())
 
 
 def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:
     """At which level of the probe each model in the journal was timed, in us; models without one are left out."""
-    levels = {key: record["regimes"]["quiet"]["facts"].get("quiet_level_us") for key, record in _known(conditions, journal).items()}
+    quiet = {key: record["regimes"].get("quiet", {"facts": {}}) for key, record in _known(conditions, journal).items()}
+    levels = {key: measured["facts"].get("quiet_level_us") for key, measured in quiet.items()}
     return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
+
+
+def note_timing(conditions: Conditions, journal: Journal, key: str, regimes: Regimes) -> None:
+    """Keep what was measured of one model."""
+    journal.append({"kind": "timing", "conditions": conditions.id, "of": plain(conditions), "key": key, "regimes": plain(regimes)})
 
 
 def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float) -> None:
@@ -134,14 +197,14 @@ def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float) 
 
 def noted_speeds_us(conditions: Conditions, journal: Journal) -> list[float]:
     """The levels that `note_speed` kept."""
-    kept = [r for r in journal.records if r.get("kind") == "speed" and r.get("conditions") == conditions.id]
+    kept = [r for r in _current(conditions, journal) if r.get("kind") == "speed"]
     return [float(r["quiet_level_us"]) for r in kept]
 
 
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:
     """Facts of the last session under these conditions; empty where there was none."""
-    for record in reversed(journal.records):
-        if record.get("kind") == "session" and record.get("conditions") == conditions.id:
+    for record in reversed(_current(conditions, journal)):
+        if record.get("kind") == "session":
             facts: Mapping[str, Any] = record["facts"]
             return facts
     return {}
@@ -150,6 +213,9 @@ def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]
 def _replayed(
     conditions: Conditions, missing: Sequence[TimedModel], journal: Journal, replay: Recording, known: dict[str, dict[str, Any]]
 ) -> None:
+    device = replay.devices.get(conditions.id)
+    if device is not None and identity_of(conditions, journal) is None:
+        journal.append(device)
     for model in missing:
         record = replay.timings.get((conditions.id, model.key))
         if record is None:

@@ -17,7 +17,9 @@ from hwnas.core.errors import DeviceFaster
 from hwnas.core.result import Artifact
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
-from hwnas.pipeline.profiling import Profile, conditions_of, model_files, networks_to_measure, plan_of, reference_of
+from hwnas.pipeline.profile import Profile
+from hwnas.pipeline.refresh import note_changes
+from hwnas.pipeline.targets import conditions_of, model_files, networks_to_measure, plan_of, reference_of
 from hwnas.pipeline.timings import Conditions, TimedModel, quiet_levels_us, timed
 from hwnas.profiler.session import stale
 from hwnas.store.journal import Journal
@@ -91,7 +93,14 @@ class Bench:
         anchors = [files.network(arch) for arch in networks_to_measure(self.ctx)[1 : 1 + ANCHORS]]
         statistic = conditions.purpose.rpartition(" ")[2]
         target = replace(self.profile.target, precision=conditions.precision)
-        rig = Rig(target, files.probe(), reference_of(self.ctx, files), self._plan(statistic), quiet_level_us=self.profile.quiet_level_us)
+        rig = Rig(
+            target,
+            files.probe(),
+            reference_of(self.ctx, files),
+            self._plan(statistic),
+            quiet_level_us=self.profile.quiet_level_us,
+            on_identity=lambda now: note_changes(self.ctx, self.profile, now),
+        )
         measure = rig.measure(self.ctx, f"time exported files on {target.label}")
         again = self._off_speed(conditions, models)
         missing = {m.key for m in models} - quiet_levels_us(conditions, self.journal).keys()

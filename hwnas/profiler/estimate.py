@@ -16,7 +16,7 @@ PROBES_PER_VISIT = 2
 
 
 def session_seconds(expected_ms: Sequence[float], plan: MeasurePlan, *, quiet_share: float = 1.0, probe_ms: float = 0.15) -> float:
-    """Seconds for one session of models of about ``expected_ms`` each, at most the plan's ``max_seconds``.
+    """Seconds for one session of models of about ``expected_ms`` each, at most the plan's ``max_seconds`` and the time for heating.
 
     ``quiet_share`` is the share of visits that find the device quiet: a device that is quiet half of the time takes about twice as long.
     """
@@ -27,4 +27,4 @@ def session_seconds(expected_ms: Sequence[float], plan: MeasurePlan, *, quiet_sh
         total_ms += visits * visit_ms + (1 + plan.warmup) * own_ms
     chunks = -(-len(expected_ms) // CHUNK)
     total_s = START_S + len(expected_ms) * LOAD_S + total_ms / 1e3 + max(0, chunks - 1) * plan.cooldown_s
-    return min(total_s, plan.max_seconds)
+    return plan.heat_s + min(total_s, plan.max_seconds)

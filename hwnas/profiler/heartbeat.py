@@ -6,7 +6,7 @@ import time
 
 from hwnas_agent import wire
 
-from hwnas.core.errors import AgentTimeout
+from hwnas.core.errors import AgentTimeout, ProtocolError
 from hwnas.profiler.channel import Channel, Message
 
 
@@ -27,16 +27,33 @@ class Attention:
     def next(self) -> Message:
         """The next message that is not a heartbeat; `AgentTimeout` if it does not come."""
         while (now := time.monotonic()) < self._deadline:
-            if now - self._pinged >= self._beat_s:
-                self._pinged = now
-                self._channel.send({"type": "ping"})
-            try:
-                message = self._channel.receive(timeout_s=min(self._beat_s, self._deadline - now))
-            except AgentTimeout:
-                if time.monotonic() - self._heard > self._silence_s:
-                    raise AgentTimeout(f"no word from the agent for {self._silence_s:.0f} s") from None
-                continue
-            self._heard = time.monotonic()
-            if message["type"] != "alive":
+            self._beat(now)
+            message = self._hear(self._deadline - now)
+            if message is not None:
                 return message
         raise AgentTimeout(f"the agent did not finish within {self._timeout_s:.0f} s")
+
+    def idle(self, seconds: float) -> None:
+        """Pass time with an agent that has nothing to do yet; one that falls silent or ends raises as in `next`."""
+        end = min(time.monotonic() + seconds, self._deadline)
+        while (now := time.monotonic()) < end:
+            self._beat(now)
+            message = self._hear(end - now)
+            if message is not None:
+                raise ProtocolError(f"the agent says '{message['type']}' without being asked")
+
+    def _beat(self, now: float) -> None:
+        if now - self._pinged >= self._beat_s:
+            self._pinged = now
+            self._channel.send({"type": "ping"})
+
+    def _hear(self, seconds: float) -> Message | None:
+        """The next message that is not a heartbeat, None if there is none within ``seconds``."""
+        try:
+            message = self._channel.receive(timeout_s=min(self._beat_s, seconds))
+        except AgentTimeout:
+            if time.monotonic() - self._heard > self._silence_s:
+                raise AgentTimeout(f"no word from the agent for {self._silence_s:.0f} s") from None
+            return None
+        self._heard = time.monotonic()
+        return None if message["type"] == "alive" else message

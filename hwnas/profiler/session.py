@@ -16,6 +16,7 @@ from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.heartbeat import Attention
 from hwnas.profiler.results import busy_measurements, measurements
 from hwnas.profiler.summary import Progress, SessionSummary, summary_of
+from hwnas.profiler.together import MAX_TURN_S, Together, cores_of
 
 GRACE_S = 120.0
 """What a session may take beyond its plan: starting the runtime, loading the last models, a visit that was begun in time."""
@@ -34,6 +35,7 @@ class Job:
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
 OnProgress = Callable[[Progress], None]
 OnBusy = Callable[[Mapping[str, Measurement], SessionSummary], None]
+OnDevice = Callable[[DeviceReport], None]
 
 
 def run_session(
@@ -51,6 +53,8 @@ def run_session(
     on_progress: OnProgress | None = None,
     others: Sequence[Job] = (),
     on_busy: OnBusy | None = None,
+    on_device: OnDevice | None = None,
+    together: Together | None = None,
 ) -> SessionSummary:
     """Measure all ``jobs`` on the device behind ``channel``.
 
@@ -66,6 +70,9 @@ def run_session(
     is precise enough, ``on_busy(measurements by id, summary)`` gets it before `TooNoisy` is raised. Such times are relative to the state
     that the device was in and must not be mixed with quiet ones.
 
+    ``on_device`` hears what the device is before anything is asked of it, and may raise; ``together`` is what this session shares with
+    others that run at the same time.
+
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
     """
@@ -79,9 +86,13 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
-    _ask(channel, jobs, others, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+    if on_device is not None:
+        on_device(device)
     listener = _Listener(channel, jobs, others, plan, device, on_measured=on_measured, on_progress=on_progress, on_busy=on_busy)
-    return listener.listen(silence_s=silence_s)
+    wait = Attention(channel, timeout_s=MAX_TURN_S, silence_s=silence_s).idle
+    with (together or Together()).turn(cores_of(device, plan, threads=threads), wait=wait):
+        _ask(channel, jobs, others, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
+        return listener.listen(silence_s=silence_s)
 
 
 def stale(levels_us: Mapping[str, float], quiet_level_us: float) -> tuple[str, ...]:
@@ -153,6 +164,7 @@ class _Listener:
 
     def listen(self, *, silence_s: float | None = None) -> SessionSummary:
         """Until ``done``, or until a deadline passes."""
+        self._begin = time.monotonic()
         timeout_s = self._plan.max_seconds + self._plan.heat_s + GRACE_S
         attention = Attention(self._channel, timeout_s=timeout_s, silence_s=silence_s)
         try:
@@ -190,9 +202,11 @@ class _Listener:
         return key
 
     def _result(self, message: Message) -> None:
-        key = self._known(message["id"])
+        key = self._known(message["id"], also=self._others)
         if self._ready is None:
             raise ProtocolError("the agent sends results before it is ready")
+        if key in self._others:  # from one that does not know of busy rounds
+            return
         if len(message["quiet_ms"]) < self._least or not message["typical_ms"]:
             raise ProtocolError(f"the agent calls '{key}' finished with {len(message['quiet_ms'])} of {self._least} samples")
         self._measured[key] = self._measured.get(key, 0) + 1

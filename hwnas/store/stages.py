@@ -55,12 +55,13 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def stage(self, name: str, inputs: Any, *, code: tuple[str, ...], glue: str) -> Stage:
+    def stage(self, name: str, inputs: Any, *, code: tuple[str, ...], glue: str | tuple[str, ...]) -> Stage:
         """The stage ``name`` for these inputs (anything that `canonical_json` takes).
 
-        ``code``: modules whose source, with all that they import, decides the result; ``glue``: the module that joins them, by itself.
+        ``code``: modules whose source, with all that they import, decides the result; ``glue``: the module, or modules,
+        that join them, by themselves.
         """
-        key = content_id([name, inputs, source_digest(*code, alone=(glue,))])
+        key = content_id([name, inputs, source_digest(*code, alone=(glue,) if isinstance(glue, str) else glue)])
         folder = self.root / "stages" / f"{name}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         return Stage(name, key, folder)

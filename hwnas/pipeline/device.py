@@ -9,9 +9,11 @@ from typing import Any
 
 from hwnas.core.device import MeasurePlan
 from hwnas.core.serial import plain
+from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.forecast import forecast
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.levels import reads_onnx
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS
@@ -20,13 +22,14 @@ from hwnas.profiler.session import Job, Progress, run_session
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What a session needs besides the models: the probe and the reference of the runtime, and the plan."""
+    """What a session needs besides the models: the probe and the reference of the runtime, the plan, and what the device must read."""
 
     target: Target
     probe: Path
     reference: Path
     plan: MeasurePlan
     quiet_level_us: float | None = None
+    level: OnnxLevel = DEFAULT
 
     def measure(self, ctx: Context, title: str) -> Callable[[Sequence[TimedModel], Callable[[str, Regimes], None]], Mapping[str, Any]]:
         """A `hwnas.pipeline.timings.Measure` that talks to the device."""
@@ -53,6 +56,7 @@ class Rig:
                     probe=self.probe,
                     reference=self.reference,
                     quiet_level_us=self.quiet_level_us,
+                    needs=(self.level.ir_version, self.level.opset) if reads_onnx(self.target) else None,
                     on_measured=measured,
                     on_progress=gauge.progress,
                 )

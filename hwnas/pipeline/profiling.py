@@ -16,12 +16,14 @@ from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import ConfigError, PredictorError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
+from hwnas.export.level import OnnxLevel
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.table import LatencyTable, Network, table_path
 from hwnas.latency.tablefile import read_table, samples_path, write_table
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
 from hwnas.pipeline.goals import Target, target_of
+from hwnas.pipeline.levels import level_facts, level_in, level_of
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
 from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
 from hwnas.pipeline.searching import publish_latency, publish_space
@@ -75,6 +77,11 @@ class Profile:
         """How long the probe took when the device was quiet: what later sessions hold on to."""
         level = self.tables["quiet"].facts.get("quiet_level_us")
         return float(level) if isinstance(level, (int, float)) else None
+
+    @property
+    def level(self) -> OnnxLevel:
+        """Which ONNX the models of the table are written in, and so the files that are held against it."""
+        return level_in(self.tables["quiet"].facts)
 
     def largest_ms(self, ctx: Context, *, regime: str, statistic: str) -> float:
         """Measured latency of the largest subnet: what a relative budget is a share of."""
@@ -158,9 +165,9 @@ def networks_to_measure(ctx: Context) -> list[Architecture]:
     return [ctx.space.architecture(row) for row in codes]
 
 
-def model_files(ctx: Context, target: Target) -> ModelFiles:
+def model_files(ctx: Context, target: Target, level: OnnxLevel) -> ModelFiles:
     """Where this target's block models are written."""
-    return ModelFiles(ctx.space, ctx.store.models, target.runtime, target.precision)
+    return ModelFiles(ctx.space, ctx.store.models, target.runtime, target.precision, level)
 
 
 def conditions_of(target: Target, purpose: str) -> Conditions:
@@ -180,15 +187,16 @@ def _stage(ctx: Context, target: Target) -> Stage:
 
 def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Journal) -> None:
     """Time what ``journal`` lacks, make it the stage's journal, and write the tables."""
-    files = model_files(ctx, target)
+    conditions = conditions_of(target, "table")
+    level = level_of(ctx, target, conditions, journal)
+    files = model_files(ctx, target, level)
     words = blockwise(ctx.space).vocabulary(ctx.space)
     networks = networks_to_measure(ctx)
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
         models = [files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks)]
-    rig = Rig(target, files.probe(), reference_of(ctx, files), plan_of(ctx))
-    conditions = conditions_of(target, "table")
+    rig = Rig(target, files.probe(), reference_of(ctx, files), plan_of(ctx), level=level)
     timings = _one_speed(ctx, conditions, models, journal, rig, title)
-    facts = session_facts(conditions, journal)
+    facts = {**session_facts(conditions, journal), **level_facts(target, level)}
     stage.reopen()  # killed from here on, the next run writes the tables from the journal
     journal.path.replace(stage.folder / JOURNAL)
     for regime in BUDGET_REGIMES:

@@ -7,7 +7,7 @@ journal of an earlier run in place of the device, and the run gives the same res
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ Regimes = Mapping[str, Measurement]
 
 Measure = Callable[[Sequence["TimedModel"], Callable[[str, Regimes], None]], Mapping[str, Any]]
 """Measures models on the device, calling back as each is finished, and returns facts of the session."""
+
+_LEVEL_BEFORE = (8, 17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,23 @@ class Recording:
     timings: Mapping[tuple[str, str], Mapping[str, Any]]
     sessions: Mapping[str, Mapping[str, Any]]
     id: str
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Recording:
         """The recording in a journal; malformed records raise `UsageError`."""
-        timings, sessions = {}, {}
+        timings, sessions, levels = {}, {}, {}
         for record in read_journal(path):
             kind = record.get("kind")
             if kind == "timing":
                 timings[(str(record.get("conditions")), str(record.get("key")))] = record
             elif kind == "session":
                 sessions[str(record.get("conditions"))] = record
+            elif kind == "level":
+                levels[str(record.get("conditions"))] = record
         if not timings:
             raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
-        return cls(timings, sessions, content_id([plain(timings[k]) for k in sorted(timings)]))
+        return cls(timings, sessions, content_id([plain(timings[k]) for k in sorted(timings)]), levels)
 
     def holds(self, conditions: Conditions) -> bool:
         """Whether anything was timed under these conditions."""
@@ -136,6 +141,28 @@ def noted_speeds_us(conditions: Conditions, journal: Journal) -> list[float]:
     """The levels that `note_speed` kept."""
     kept = [r for r in journal.records if r.get("kind") == "speed" and r.get("conditions") == conditions.id]
     return [float(r["quiet_level_us"]) for r in kept]
+
+
+def note_level(conditions: Conditions, journal: Journal, level: tuple[int, int]) -> None:
+    """Keep the ONNX IR and opset of the files that are timed from now on."""
+    onnx_ir, onnx_opset = level
+    journal.append({"kind": "level", "conditions": conditions.id, "of": plain(conditions), "onnx_ir": onnx_ir, "onnx_opset": onnx_opset})
+
+
+def noted_level(conditions: Conditions, journal: Journal, replay: Recording | None = None) -> tuple[int, int] | None:
+    """The ONNX IR and opset that `note_level` kept here or in the recording; None where neither says.
+
+    A journal whose timings are older than such notes is of the level of that time: IR 8 and opset 17.
+    """
+    found = [r for r in journal.records if r.get("kind") == "level" and r.get("conditions") == conditions.id]
+    if not found and replay is not None and conditions.id in replay.levels:
+        found = [dict(replay.levels[conditions.id])]
+    if not found:
+        return _LEVEL_BEFORE if _known(conditions, journal) else None
+    ir_version, opset = found[-1].get("onnx_ir"), found[-1].get("onnx_opset")
+    if not (isinstance(ir_version, int) and isinstance(opset, int)):
+        raise UsageError(f"{journal.path}: holds an ONNX level of another shape; it was edited: delete the file and measure again")
+    return ir_version, opset
 
 
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:

@@ -85,12 +85,19 @@ class Bench:
         return conditions_of(replace(self.profile.target, precision=precision), f"verify {statistic}")
 
     def _session(self, conditions: Conditions, artifacts: Sequence[Artifact]) -> Mapping[str, Mapping[str, Measurement]]:
-        files = model_files(self.ctx, self.profile.target)
+        files = model_files(self.ctx, self.profile.target, self.profile.level)
         models = [TimedModel(f"file:{a.sha256}", Path(a.path)) for a in artifacts]
         anchors = [files.network(arch) for arch in networks_to_measure(self.ctx)[1 : 1 + ANCHORS]]
         statistic = conditions.purpose.rpartition(" ")[2]
         target = replace(self.profile.target, precision=conditions.precision)
-        rig = Rig(target, files.probe(), reference_of(self.ctx, files), self._plan(statistic), quiet_level_us=self.profile.quiet_level_us)
+        rig = Rig(
+            target,
+            files.probe(),
+            reference_of(self.ctx, files),
+            self._plan(statistic),
+            quiet_level_us=self.profile.quiet_level_us,
+            level=self.profile.level,
+        )
         measure = rig.measure(self.ctx, f"time exported files on {target.label}")
         again = self._off_speed(conditions, models)
         missing = {m.key for m in models} - quiet_levels_us(conditions, self.journal).keys()

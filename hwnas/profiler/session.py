@@ -13,7 +13,7 @@ from hwnas_agent.wire import printable
 from hwnas.core.device import Fact, Measurement, MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.channel import Channel, Message
-from hwnas.profiler.check import DeviceReport, read_hello
+from hwnas.profiler.check import DeviceReport, read_hello, require_readable
 from hwnas.profiler.heartbeat import Attention
 
 GRACE_S = 120.0
@@ -85,6 +85,7 @@ def run_session(
     probe: Path,
     reference: Path,
     quiet_level_us: float | None = None,
+    needs: tuple[int, int] | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
 ) -> SessionSummary:
@@ -94,7 +95,8 @@ def run_session(
     because the device turned out to be faster than it had been until then: the later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
-    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device.
+    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device, ``needs`` the ONNX IR and opset of
+    the files: a device that says that it reads only older ones is refused before it is sent anything.
 
     Raises, after every finished measurement was delivered: `TooNoisy` if quiet samples are too few, `DeviceError` if a model does not run
     or the runtime is unusable, `AgentTimeout`, `DeviceLost`, `ProtocolError`.
@@ -109,6 +111,8 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
+    if needs is not None:
+        require_readable(found, needs, runtime=runtime)
     _ask(channel, jobs, plan, runtime=runtime, threads=threads, probe=probe, reference=reference, quiet_level_us=quiet_level_us)
     listener = _Listener(channel, jobs, plan, device, on_measured=on_measured, on_progress=on_progress)
     return listener.listen()

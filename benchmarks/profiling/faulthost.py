@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwnas.core.device import AdbOptions, Device, MeasurePlan, SshOptions
 from hwnas.core.errors import HwnasError
 from hwnas.core.serial import plain
-from hwnas.pipeline.timings import Conditions, Regimes, TimedModel, timed
+from hwnas.pipeline.timings import Conditions, Keep, Meet, TimedModel, timed
 from hwnas.profiler.adb import AdbLauncher
 from hwnas.profiler.channel import Launcher
 from hwnas.profiler.session import Job, run_session
@@ -41,7 +41,7 @@ def attempt(spec: Mapping[str, Any]) -> None:
     folder = Path(spec["folder"])
     models = [TimedModel(path.stem, path) for path in sorted(Path(spec["models"]).glob("m*.rep"))]
 
-    def measure(missing: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
+    def measure(missing: Sequence[TimedModel], keep: Keep, _meet: Meet) -> Mapping[str, Any]:
         def measured(key: str, regimes: Mapping[str, Any]) -> None:
             keep(key, regimes)
             with (folder / DELIVERED).open("a") as file:

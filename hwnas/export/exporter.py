@@ -17,6 +17,7 @@ from hwnas.core.registry import Registry, suggest
 from hwnas.core.result import Artifact
 from hwnas.core.serial import sha256_file, write_atomic
 from hwnas.export.graph import Graph
+from hwnas.export.level import DEFAULT, OnnxLevel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,7 @@ class ExportSpec:
 
     ``input_shape (C, H, W)`` and ``batch`` say what it takes (a `Graph` knows that already). ``calibration (n, C, H, W) float32`` holds
     normalised images and is needed by int8. ``metadata`` travels inside the file. ``timing_only`` is for models that are only timed: batch
-    norm may be as initialised, and the slower checks of the format are left out. ``ir_version`` and ``opset`` are ONNX's.
+    norm may be as initialised, and the slower checks of the format are left out. ``level`` is ONNX's.
     """
 
     input_shape: tuple[int, int, int] | None = None
@@ -49,8 +50,7 @@ class ExportSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     arch_id: str = ""
     timing_only: bool = False
-    ir_version: int = 8
-    opset: int = 17
+    level: OnnxLevel = DEFAULT
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

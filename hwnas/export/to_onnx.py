@@ -1,6 +1,7 @@
 """Graphs as ONNX files, written node by node: native HardSwish and HardSigmoid, no identity, the same bytes for the same graph.
 
-ONNX operators: https://onnx.ai/onnx/operators/. IR 8 and opset 17 are read by every onnxruntime since 1.12.
+ONNX operators: https://onnx.ai/onnx/operators/. HardSwish came with opset 14; before that it
+is written as a product.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from hwnas.export.graph import (
     Mul,
     Op,
 )
+from hwnas.export.level import DEFAULT, OnnxLevel
 
 if TYPE_CHECKING:
     from torch import nn
 
-MIN_OPSET = 14  # the first with HardSwish
+HARDSWISH_OPSET = 14
+PER_CHANNEL_OPSET = 13
 
 
 class OnnxExporter:
@@ -44,8 +47,13 @@ class OnnxExporter:
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. A file that is not ``timing_only`` has passed the ONNX checker."""
-        data = onnx_bytes(as_graph(module, spec), ir_version=spec.ir_version, opset=spec.opset, metadata=spec.metadata)
+        data = onnx_bytes(as_graph(module, spec), level=spec.level, metadata=spec.metadata)
         if spec.calibration is not None and spec.precision == "int8":
+            if spec.level.opset < PER_CHANNEL_OPSET:
+                raise ConfigError(
+                    f"int8 needs opset {PER_CHANNEL_OPSET}, the first with a scale a channel, and the device's onnxruntime reads"
+                    f" {spec.level.opset}; take fp32 there, or update it to 1.10 or newer"
+                )
             from hwnas.export.quantize import quantize_onnx
 
             data = quantize_onnx(data, spec.calibration, metadata=spec.metadata)
@@ -74,12 +82,10 @@ def onnx_session(path: Path) -> Any:
     return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def onnx_bytes(graph: Graph, *, ir_version: int = 8, opset: int = 17, metadata: Mapping[str, str] | None = None) -> bytes:
-    """``graph`` as a serialised ONNX model; opsets below 14 raise `ConfigError`."""
-    if opset < MIN_OPSET:
-        raise ConfigError(f"opset {opset} is too old; {MIN_OPSET} is the first with HardSwish")
+def onnx_bytes(graph: Graph, *, level: OnnxLevel = DEFAULT, metadata: Mapping[str, str] | None = None) -> bytes:
+    """``graph`` as a serialised ONNX model of any `OnnxLevel`."""
     helper, proto = require("onnx.helper", extra="onnx"), require("onnx", extra="onnx")
-    writer = _Writer(helper)
+    writer = _Writer(helper, level.opset)
     for op in graph.ops:
         writer.write(op)
     float32 = proto.TensorProto.FLOAT
@@ -94,8 +100,8 @@ def onnx_bytes(graph: Graph, *, ir_version: int = 8, opset: int = 17, metadata: 
         made,
         producer_name="hwnas",
         producer_version=hwnas.__version__,
-        ir_version=ir_version,
-        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=level.ir_version,
+        opset_imports=[helper.make_opsetid("", level.opset)],
     )
     add_metadata(model, metadata or {})
     data: bytes = model.SerializeToString(deterministic=True)
@@ -112,8 +118,9 @@ def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
 class _Writer:
     """Nodes and constants of one model, in order."""
 
-    def __init__(self, helper: Any) -> None:
+    def __init__(self, helper: Any, opset: int) -> None:
         self.helper = helper
+        self.opset = opset
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -165,6 +172,10 @@ class _Writer:
                 self._node("Relu", op)
             case "relu6":
                 self._node("Clip", op, self._constant(op.name, "min", np.float32(0)), self._constant(op.name, "max", np.float32(6)))
+            case "hardswish" if self.opset < HARDSWISH_OPSET:
+                gate = Activation(f"{op.name}.gate", op.inputs, "hardsigmoid")
+                self._activation(gate)
+                self._node("Mul", op, gate.name)
             case "hardswish":
                 self._node("HardSwish", op)
             case "hardsigmoid":

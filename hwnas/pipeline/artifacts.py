@@ -22,6 +22,7 @@ from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
 from hwnas.data.collection import Labels
 from hwnas.export.exporter import Exporter, ExportSpec, Images, exporter_for
+from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.export.manifest import tool_versions
 from hwnas.export.verify import accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
@@ -37,16 +38,17 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """Which files are made of a subnet: the runtime that reads them, their precision, and perhaps an 8-bit companion."""
+    """Which files are made of a subnet: the runtime that reads them, their precision and ONNX level, and perhaps an 8-bit companion."""
 
     runtime: str
     precision: str = "fp32"
     int8: Int8Limits | None = None
+    level: OnnxLevel = DEFAULT
 
     @classmethod
-    def of(cls, recipe: Recipe) -> FileSpec:
-        """What a recipe asks for."""
-        return cls(recipe.runtime, recipe.precision, recipe.int8)
+    def of(cls, recipe: Recipe, level: OnnxLevel) -> FileSpec:
+        """What a recipe asks for, in the ONNX that its device reads."""
+        return cls(recipe.runtime, recipe.precision, recipe.int8, level)
 
     @property
     def limits(self) -> Int8Limits | None:
@@ -90,7 +92,16 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
     """
     exporter = exporter_for(wanted.runtime)
     tools = tool_versions()
-    inputs = [trained.id, arch.id, wanted.runtime, wanted.precision, wanted.int8 is not None, plain(wanted.limits), tools]
+    inputs = [
+        trained.id,
+        arch.id,
+        wanted.runtime,
+        wanted.precision,
+        wanted.int8 is not None,
+        plain(wanted.limits),
+        plain(wanted.level),
+        tools,
+    ]
     stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
     names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
     if not stage.done:
@@ -126,7 +137,14 @@ def _build(
     metadata = file_metadata(ctx, arch, replace(preprocessing, layout=exporter.layout))
 
     def spec(precision: str, calibration: Images | None) -> ExportSpec:
-        return ExportSpec(input_shape=shape, precision=precision, calibration=calibration, metadata=metadata, arch_id=arch.id)
+        return ExportSpec(
+            input_shape=shape,
+            precision=precision,
+            calibration=calibration,
+            metadata=metadata,
+            arch_id=arch.id,
+            level=wanted.level,
+        )
 
     calibration = None
     if wanted.limits is not None:

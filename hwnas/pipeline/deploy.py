@@ -74,7 +74,7 @@ def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]
         with ctx.reporter.stage(f"export for {waiting[0].name}", len(waiting)) as advance:
             files = {}
             for goal in waiting:
-                files[goal] = built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe))
+                files[goal] = built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe, bench.profile.level))
                 advance(len(files), goal.limit.text)
         timings = _time(bench, waiting, [b.main for b in files.values()])
         for goal in waiting:

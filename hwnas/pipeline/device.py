@@ -10,9 +10,11 @@ from typing import Any
 from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.errors import DeviceChanged
 from hwnas.core.serial import plain
+from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.identity import Identity
+from hwnas.pipeline.levels import reads_onnx
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS, Channel
@@ -24,7 +26,8 @@ from hwnas.profiler.together import StoppableChannel
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What a session needs besides the models: the probe and the reference of the runtime, and the plan.
+    """What a session needs besides the models: the probe and the reference of the runtime, the plan, and which ONNX the
+    device must read.
 
     ``on_identity`` hears what the device is before it measures. Where it is never quiet, ``on_busy`` gets what all ``models`` take while it
     is busy, those included whose quiet times are known already.
@@ -35,6 +38,7 @@ class Rig:
     reference: Path
     plan: MeasurePlan
     quiet_level_us: float | None = None
+    level: OnnxLevel = DEFAULT
     on_identity: Callable[[Identity], None] = lambda _: None
     models: Sequence[TimedModel] = ()
     on_busy: OnBusy | None = None
@@ -69,6 +73,7 @@ class Rig:
                     probe=self.probe,
                     reference=self.reference,
                     quiet_level_us=self.quiet_level_us,
+                    needs=(self.level.ir_version, self.level.opset) if reads_onnx(self.target) else None,
                     on_measured=measured,
                     on_progress=gauge.progress,
                     others=[Job(m.key, m.path) for m in self.models if m not in models] if self.on_busy is not None else (),

@@ -16,7 +16,7 @@ from hwnas.pipeline.device import ask
 from hwnas.pipeline.forecast import Forecast, forecast, span
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.profile import Profile, profile_at_hand
-from hwnas.pipeline.profiling import Work, found, prepared, published, worked
+from hwnas.pipeline.profiling import Work, asked, found, prepared, published, worked
 from hwnas.pipeline.refresh import Refresh, compared, note_changes, sampled
 
 
@@ -29,14 +29,22 @@ def profile_all(ctx: Context, targets: Iterable[Target], *, anew: bool = False, 
     """
     wanted = tuple(dict.fromkeys(targets))
     outcomes: dict[Target, Outcome[Profile]] = {}
-    work: list[Work] = []
+    missing: list[Target] = []
     for target in wanted:
         try:
             profile = None if anew else found(ctx, target, accepted=False, sustained=sustained)
-            if profile is not None:
-                outcomes[target] = Outcome(target, "reused", published(ctx, profile))
+            if profile is None:
+                missing.append(target)
             else:
-                work.append(prepared(ctx, target, anew=anew, sustained=sustained, busy_will_do=True))
+                outcomes[target] = Outcome(target, "reused", published(ctx, profile))
+        except HwnasError as problem:
+            outcomes[target] = Outcome(target, "failed", error=problem)
+    asking = [Task(target, partial(asked, ctx, target, anew=anew, sustained=sustained)) for target in missing]
+    outcomes |= {answer.target: Outcome(answer.target, answer.status, error=answer.error) for answer in _unanswered(ctx, asking)}
+    work: list[Work] = []
+    for target in (target for target in missing if target not in outcomes):
+        try:
+            work.append(prepared(ctx, target, anew=anew, sustained=sustained, busy_will_do=True))
         except HwnasError as problem:
             outcomes[target] = Outcome(target, "failed", error=problem)
     if ctx.replay is None:
@@ -49,13 +57,17 @@ def profiles_for_run(ctx: Context, targets: Iterable[Target]) -> dict[Target, Pr
     """The profiles that a run needs, by target; accepted tables will do. An error is raised, after the other devices have finished."""
     wanted = tuple(dict.fromkeys(targets))
     there = {target: found(ctx, target, accepted=True) for target in wanted}
-    work = [prepared(ctx, target) for target, profile in there.items() if profile is None]
+    missing = [target for target, profile in there.items() if profile is None]
+    silent = {a.target: a.error for a in _unanswered(ctx, [Task(target, partial(asked, ctx, target)) for target in missing])}
+    work = [prepared(ctx, target) for target in missing if target not in silent]
     profiles = {target: published(ctx, profile) for target, profile in there.items() if profile is not None}
     for outcome in _measured(ctx, work):
         if outcome.error is not None:
             raise outcome.error
         if outcome.result is not None:
             profiles[outcome.target] = outcome.result
+    for error in filter(None, silent.values()):
+        raise error
     return {target: profiles[target] for target in wanted}
 
 
@@ -76,14 +88,19 @@ def refresh_all(ctx: Context, targets: Iterable[Target], *, blocks: int) -> tupl
 def _note_changes(ctx: Context, profiles: Sequence[Profile]) -> None:
     """Ask the devices of profiles that are reused whether they are still what they were. A page is not asked: somebody had to open it."""
 
-    def asked(profile: Profile) -> None:
+    def compare(profile: Profile) -> None:
         try:
             note_changes(ctx, profile, ask(ctx, profile.target))
         except DeviceError as problem:
             ctx.reporter.note(f"{profile.target.label}: whether the device has changed since cannot be said: {problem}")
 
     askable = [p for p in profiles if ctx.workspace.device(p.target.device).transport != "browser"]
-    at_once(ctx, [Task(profile.target, partial(asked, profile)) for profile in askable], status="asked")
+    at_once(ctx, [Task(profile.target, partial(compare, profile)) for profile in askable], status="asked")
+
+
+def _unanswered(ctx: Context, asking: Sequence[Task[None]]) -> list[Outcome[None]]:
+    """Ask all devices at once which ONNX they read; those that did not answer."""
+    return [answer for answer in at_once(ctx, asking, status="asked") if answer.error is not None]
 
 
 def _say_what_is_ahead(ctx: Context, work: Sequence[Work]) -> None:

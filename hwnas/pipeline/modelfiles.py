@@ -15,6 +15,7 @@ from hwnas.core.arch import Architecture, Block, SearchSpace
 from hwnas.core.serial import content_id
 from hwnas.export.exporter import PAGE_RUNTIMES, ExportSpec, Images, exporter_for
 from hwnas.export.graph import Graph
+from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.export.probes import PAGE_PAIRS, overhead_graph, probe_graph
 from hwnas.pipeline.timings import TimedModel
 from hwnas.space.family import family_of
@@ -34,8 +35,7 @@ class ModelFiles:
     folder: Path
     runtime: str
     precision: str = "fp32"
-    opset: int = 17
-    ir_version: int = 8
+    level: OnnxLevel = DEFAULT
 
     @cached_property
     def _code(self) -> str:
@@ -69,13 +69,11 @@ class ModelFiles:
     def _write(self, key: str, build: Callable[[], nn.Module | Graph], shape: Shape | None) -> Path:
         exporter = exporter_for(self.runtime)
         precision = self.precision if shape else "fp32"
-        name = content_id([key, shape, precision, exporter.format, self.opset, self.ir_version, self._code])
+        name = content_id([key, shape, precision, exporter.format, self.level.opset, self.level.ir_version, self._code])
         path = self.folder / exporter.format / name[:2] / f"{name}.{exporter.format}"
         if not path.is_file():
             noise = _noise(shape) if shape and precision == "int8" else None
-            spec = ExportSpec(
-                input_shape=shape, precision=precision, calibration=noise, timing_only=True, opset=self.opset, ir_version=self.ir_version
-            )
+            spec = ExportSpec(input_shape=shape, precision=precision, calibration=noise, timing_only=True, level=self.level)
             exporter.export(build(), spec, path)
         return path
 

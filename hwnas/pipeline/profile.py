@@ -13,12 +13,14 @@ from hwnas.core.arch import Architecture
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import PredictorError
 from hwnas.core.serial import content_id, sha256_file, write_atomic
+from hwnas.export.level import OnnxLevel
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.table import LatencyTable, Network, table_path
 from hwnas.latency.tablefile import read_table, samples_path
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.identity import Identity
+from hwnas.pipeline.levels import level_in
 from hwnas.pipeline.modelfiles import OVERHEAD
 from hwnas.pipeline.searching import publish_latency, publish_space
 from hwnas.pipeline.timings import Regimes
@@ -73,6 +75,11 @@ class Profile:
         """How long the probe took when the device was quiet: what later sessions hold on to."""
         level = self.table.facts.get("quiet_level_us")
         return float(level) if isinstance(level, (int, float)) else None
+
+    @property
+    def level(self) -> OnnxLevel:
+        """Which ONNX the models of the table are written in, and so the files that are held against it."""
+        return level_in(self.table.facts)
 
     @property
     def identity(self) -> Identity:

@@ -22,6 +22,7 @@ from hwnas.latency.tablefile import read_table, samples_path, write_table
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.levels import level_facts, level_of
 from hwnas.pipeline.modelfiles import CODE as MODEL_CODE
 from hwnas.pipeline.profile import Profile, accepted_profile, publish, publish_predictors, table_file, table_of
 from hwnas.pipeline.targets import conditions_of, model_files, networks_to_measure, plan_of, reference_of
@@ -90,7 +91,7 @@ class Work:
     @property
     def conditions(self) -> Conditions:
         """Under which its models are timed."""
-        return conditions_of(self.target, "sustained" if self.sustained else "table")
+        return _conditions(self.target, self.rig.plan)
 
     def missing(self) -> tuple[TimedModel, ...]:
         """Models without a timing."""
@@ -129,6 +130,13 @@ def prepared(ctx: Context, target: Target, *, anew: bool = False, sustained: boo
     return replace(work, busy_will_do=busy_will_do)
 
 
+def asked(ctx: Context, target: Target, *, anew: bool = False, sustained: bool = False) -> None:
+    """Note in a profile's journal which ONNX its device reads, so that `prepared` needs no device."""
+    plan = plan_of(ctx, sustained=sustained)
+    journal = Journal(_stage(ctx, target, plan).folder / (ANEW if anew else JOURNAL))
+    level_of(ctx, target, _conditions(target, plan), journal)
+
+
 def worked(ctx: Context, work: Work) -> Profile:
     """Measure what is missing and write the tables; the profile that was there is replaced at the end, all at once."""
     busy: list[tuple[Mapping[str, Measurement], SessionSummary]] = []
@@ -153,7 +161,8 @@ def _listening(work: Work, on_busy: OnBusy) -> Rig:
 
 def _facts(work: Work) -> dict[str, object]:
     identity = identity_of(work.conditions, work.journal)
-    return {**session_facts(work.conditions, work.journal), **({} if identity is None else identity.facts())}
+    known = {} if identity is None else identity.facts()
+    return {**session_facts(work.conditions, work.journal), **known, **level_facts(work.target, work.rig.level)}
 
 
 def _busy_profile(ctx: Context, work: Work, times: Mapping[str, Measurement], summary: SessionSummary) -> Profile:
@@ -215,6 +224,10 @@ def measured_again(ctx: Context, profile: Profile, *, quiet_level_us: float) -> 
         ctx.reporter.note(f"{target.label}: the faster speed did not last, the table of the slower one is kept: {problem}")
 
 
+def _conditions(target: Target, plan: MeasurePlan) -> Conditions:
+    return conditions_of(target, "sustained" if plan.heat_s > 0 else "table")
+
+
 def _stage(ctx: Context, target: Target, plan: MeasurePlan, *, name: str = "") -> Stage:
     device = ctx.workspace.device(target.device)
     replayed = ctx.replay.id if ctx.replay else None
@@ -231,12 +244,13 @@ def _profile(target: Target, stage: Stage, regimes: Sequence[str]) -> Profile:
 
 
 def _work(ctx: Context, target: Target, stage: Stage, journal: Journal, plan: MeasurePlan) -> Work:
-    files = model_files(ctx, target)
+    level = level_of(ctx, target, _conditions(target, plan), journal)
+    files = model_files(ctx, target, level)
     words = blockwise(ctx.space).vocabulary(ctx.space)
     networks = networks_to_measure(ctx)
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
         models = (files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks))
-    rig = Rig(target, files.probe(), reference_of(ctx, files), plan)
+    rig = Rig(target, files.probe(), reference_of(ctx, files), plan, level=level)
     return Work(target, stage, journal, models, tuple(networks), rig)
 
 

@@ -106,7 +106,7 @@ def sampled(ctx: Context, target: Target, *, blocks: int = DEFAULT_BLOCKS) -> Sa
     profile = profile_at_hand(ctx, target)
     if profile is None:
         raise TableError(f"{target.label}: no table to compare with; run 'hwnas profile {target.device}'")
-    table, files = profile.tables[REGIME], model_files(ctx, target)
+    table, files = profile.tables[REGIME], model_files(ctx, target, profile.level)
     rng = np.random.default_rng(ctx.config.seed)
     words = {block.key: block for block in blockwise(ctx.space).vocabulary(ctx.space)}
     by_time = sorted(words, key=lambda key: table.entries[key].quantile_ms("p50"))
@@ -115,7 +115,8 @@ def sampled(ctx: Context, target: Target, *, blocks: int = DEFAULT_BLOCKS) -> Sa
         models = files.blocks(words[key] for key in _spread(by_time, blocks, rng))
         models += [files.network(network.arch) for network in _spread(networks, NETWORKS, rng)]
     plan = plan_of(ctx)
-    rig = Rig(target, files.probe(), reference_of(ctx, files), replace(plan, max_seconds=min(MAX_SECONDS, plan.max_seconds)))
+    short = replace(plan, max_seconds=min(MAX_SECONDS, plan.max_seconds))
+    rig = Rig(target, files.probe(), reference_of(ctx, files), short, level=profile.level)
     return Sample(target, profile, tuple(models), rig, _journal(ctx, profile))
 
 

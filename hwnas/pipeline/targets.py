@@ -11,6 +11,7 @@ from hwnas.core.arch import Architecture, Codes
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import suggest
+from hwnas.export.level import OnnxLevel
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target, target_of
 from hwnas.pipeline.modelfiles import ModelFiles
@@ -54,9 +55,9 @@ def networks_to_measure(ctx: Context) -> list[Architecture]:
     return [ctx.space.architecture(row) for row in codes]
 
 
-def model_files(ctx: Context, target: Target) -> ModelFiles:
+def model_files(ctx: Context, target: Target, level: OnnxLevel) -> ModelFiles:
     """Where this target's block models are written."""
-    return ModelFiles(ctx.space, ctx.store.models, target.runtime, target.precision)
+    return ModelFiles(ctx.space, ctx.store.models, target.runtime, target.precision, level)
 
 
 def conditions_of(target: Target, purpose: str) -> Conditions:

@@ -7,7 +7,7 @@ journal of an earlier run in place of the device, and the run gives the same res
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ Measure = Callable[[Sequence["TimedModel"], Keep, Meet], Mapping[str, Any]]
 
 MAX_MEETINGS = 2
 """Sessions in which a device may prove to be another one than in those before."""
+
+_LEVEL_BEFORE = (8, 17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,13 @@ class Recording:
     sessions: Mapping[str, Mapping[str, Any]]
     devices: Mapping[str, Mapping[str, Any]]
     id: str
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Recording:
         """The recording in a journal; malformed records raise `UsageError`."""
         timings: dict[tuple[str, str], Mapping[str, Any]] = {}
-        by_kind: dict[str, dict[str, Mapping[str, Any]]] = {"session": {}, "device": {}}
+        by_kind: dict[str, dict[str, Mapping[str, Any]]] = {"session": {}, "device": {}, "level": {}}
         for record in read_journal(path):
             kind, conditions = record.get("kind"), str(record.get("conditions"))
             if kind == "timing":
@@ -82,7 +85,8 @@ class Recording:
                 by_kind[kind][conditions] = record
         if not timings:
             raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
-        return cls(timings, by_kind["session"], by_kind["device"], content_id([plain(timings[k]) for k in sorted(timings)]))
+        known = content_id([plain(timings[k]) for k in sorted(timings)])
+        return cls(timings, by_kind["session"], by_kind["device"], known, by_kind["level"])
 
     def holds(self, conditions: Conditions) -> bool:
         """Whether anything was timed under these conditions."""
@@ -199,6 +203,28 @@ def noted_speeds_us(conditions: Conditions, journal: Journal) -> list[float]:
     """The levels that `note_speed` kept."""
     kept = [r for r in _current(conditions, journal) if r.get("kind") == "speed"]
     return [float(r["quiet_level_us"]) for r in kept]
+
+
+def note_level(conditions: Conditions, journal: Journal, level: tuple[int, int]) -> None:
+    """Keep the ONNX IR and opset of the files that are timed from now on."""
+    onnx_ir, onnx_opset = level
+    journal.append({"kind": "level", "conditions": conditions.id, "of": plain(conditions), "onnx_ir": onnx_ir, "onnx_opset": onnx_opset})
+
+
+def noted_level(conditions: Conditions, journal: Journal, replay: Recording | None = None) -> tuple[int, int] | None:
+    """The ONNX IR and opset that `note_level` kept here or in the recording; None where neither says.
+
+    A journal whose timings are older than such notes is of the level of that time: IR 8 and opset 17.
+    """
+    found = [r for r in journal.records if r.get("kind") == "level" and r.get("conditions") == conditions.id]
+    if not found and replay is not None and conditions.id in replay.levels:
+        found = [dict(replay.levels[conditions.id])]
+    if not found:
+        return _LEVEL_BEFORE if _known(conditions, journal) else None
+    ir_version, opset = found[-1].get("onnx_ir"), found[-1].get("onnx_opset")
+    if not (isinstance(ir_version, int) and isinstance(opset, int)):
+        raise UsageError(f"{journal.path}: holds an ONNX level of another shape; it was edited: delete the file and measure again")
+    return ir_version, opset
 
 
 def session_facts(conditions: Conditions, journal: Journal) -> Mapping[str, Any]:

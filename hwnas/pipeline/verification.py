@@ -88,7 +88,7 @@ class Bench:
         return conditions_of(replace(self.profile.target, precision=precision), f"verify {statistic}")
 
     def _session(self, conditions: Conditions, artifacts: Sequence[Artifact]) -> Mapping[str, Mapping[str, Measurement]]:
-        files = model_files(self.ctx, self.profile.target)
+        files = model_files(self.ctx, self.profile.target, self.profile.level)
         models = [TimedModel(f"file:{a.sha256}", Path(a.path)) for a in artifacts]
         anchors = [files.network(arch) for arch in networks_to_measure(self.ctx)[1 : 1 + ANCHORS]]
         statistic = conditions.purpose.rpartition(" ")[2]
@@ -99,6 +99,7 @@ class Bench:
             reference_of(self.ctx, files),
             self._plan(statistic),
             quiet_level_us=self.profile.quiet_level_us,
+            level=self.profile.level,
             on_identity=lambda now: note_changes(self.ctx, self.profile, now),
         )
         measure = rig.measure(self.ctx, f"time exported files on {target.label}")

@@ -61,6 +61,17 @@ def check(launcher: Launcher, *, timeout_s: float = HELLO_TIMEOUT_S) -> DeviceRe
         return read_hello(channel, timeout_s=timeout_s)
 
 
+def require_readable(found: RuntimeReport, needs: tuple[int, int], *, runtime: str) -> None:
+    """Raise `DeviceError` where the device says that it does not read models of the ONNX IR and opset ``needs``."""
+    reads = found.max_ir, found.max_opset
+    if any(limit is not None and need > limit for need, limit in zip(needs, reads, strict=True)):
+        raise DeviceError(
+            f"the device's {runtime} {printable(str(found.version), 64)} reads ONNX IR {reads[0]} and opset {reads[1]} at most, and the"
+            f" models of its table are of IR {needs[0]} and opset {needs[1]}: bring back the {runtime} with which the table was measured,"
+            " or remove the table and measure it again"
+        )
+
+
 def _report(message: Message) -> DeviceReport:
     facts = message["facts"]
     return DeviceReport(

@@ -12,7 +12,7 @@ from hwnas_agent.wire import printable
 from hwnas.core.device import Measurement, MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.channel import Channel, Message
-from hwnas.profiler.check import DeviceReport, read_hello
+from hwnas.profiler.check import DeviceReport, read_hello, require_readable
 from hwnas.profiler.heartbeat import Attention
 from hwnas.profiler.results import busy_measurements, measurements
 from hwnas.profiler.summary import Progress, SessionSummary, summary_of
@@ -48,6 +48,7 @@ def run_session(
     probe: Path,
     reference: Path,
     quiet_level_us: float | None = None,
+    needs: tuple[int, int] | None = None,
     silence_s: float | None = None,
     on_measured: OnMeasured,
     on_progress: OnProgress | None = None,
@@ -63,8 +64,9 @@ def run_session(
     later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
-    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device. An agent that says
-    nothing for ``silence_s`` (30 unless given) is given up.
+    that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device, ``needs`` the ONNX IR and opset of
+    the files: a device that says that it reads only older ones is refused before it is sent anything. An agent that says nothing for
+    ``silence_s`` (30 unless given) is given up.
 
     A device that is hardly ever quiet has all ``jobs``, and ``others`` whose quiet times are known already, measured as it is. Where that
     is precise enough, ``on_busy(measurements by id, summary)`` gets it before `TooNoisy` is raised. Such times are relative to the state
@@ -86,6 +88,8 @@ def run_session(
     found = device.runtimes.get(runtime)
     if found is None or found.version is None:
         raise DeviceError(f"runtime '{runtime}' is not usable on this device: {found.reason if found else 'the agent does not know it'}")
+    if needs is not None:
+        require_readable(found, needs, runtime=runtime)
     if on_device is not None:
         on_device(device)
     listener = _Listener(channel, jobs, others, plan, device, on_measured=on_measured, on_progress=on_progress, on_busy=on_busy)

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from hwnas.core.errors import UnsupportedOpError
+from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.export import EXPORTERS, ExportSpec
 from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Graph
+from hwnas.export.level import NEWEST, OnnxLevel
 from hwnas.export.lower import lower
 from hwnas.export.to_onnx import onnx_bytes
 from tests.export.networks import BlockConfig, block, small_net
@@ -61,13 +62,15 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert not {"Identity", "Transpose", "BatchNormalization"} & {node.op_type for node in model.graph.node}
 
 
-@pytest.mark.parametrize(("ir_version", "opset"), [(7, 14), (8, 15), (10, 21)])
-def test_older_and_newer_opsets(ir_version: int, opset: int, tmp_path: Path) -> None:
-    images = np.ones((1, 3, 16, 16), dtype=np.float32)
+@pytest.mark.parametrize("level", [OnnxLevel(6, 11), OnnxLevel(7, 12), OnnxLevel(8, 15), NEWEST], ids=str)
+def test_every_level_gives_the_same_answers(level: OnnxLevel, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).standard_normal((1, 3, 16, 16)).astype(np.float32)
     exporter = EXPORTERS.get("onnx")
     plain = exporter.export(small_net(), ExportSpec(input_shape=(3, 16, 16)), tmp_path / "a.onnx")
-    other = exporter.export(small_net(), ExportSpec(input_shape=(3, 16, 16), ir_version=ir_version, opset=opset), tmp_path / "b.onnx")
-    assert onnx.load(other.path).opset_import[0].version == opset
+    other = exporter.export(small_net(), ExportSpec(input_shape=(3, 16, 16), level=level), tmp_path / "b.onnx")
+    written = onnx.load(other.path)
+    assert (written.ir_version, written.opset_import[0].version) == (level.ir_version, level.opset)
+    assert ("HardSwish" in {node.op_type for node in written.graph.node}) == (level.opset >= 14)
     np.testing.assert_allclose(exporter.run(other, images)[0], exporter.run(plain, images)[0], atol=1e-6)
 
 
@@ -95,3 +98,11 @@ def test_an_operation_of_another_kind_is_refused() -> None:
     object.__setattr__(graph.ops[0], "kind", "softplus")
     with pytest.raises(UnsupportedOpError, match="cannot export softplus"):
         onnx_bytes(graph)
+
+
+def test_int8_for_a_runtime_too_old_for_it_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    spec = ExportSpec(input_shape=(3, 16, 16), precision="int8", calibration=noise, level=OnnxLevel(7, 12))
+    with pytest.raises(ConfigError, match=r"int8 needs opset 13, .*reads 12; take fp32"):
+        EXPORTERS.get("onnx").export(small_net(), spec, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

@@ -1,18 +1,24 @@
-"""The agent on every Python that it supports, as a package and as one file, in a real session with the onnxruntimes that it has there."""
+"""The agent on every Python that it supports, as a package and as one file, in real sessions with onnxruntimes old and new."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwnas.core.device import MeasurePlan
+from hwnas.export import EXPORTERS, ExportSpec
+from hwnas.export.level import newest_level
+from hwnas.export.to_onnx import PER_CHANNEL_OPSET
+from hwnas.export.verify import parity, require_parity
 from hwnas.profiler.channel import Channel
 from hwnas.profiler.local import LocalLauncher, _attach
 from hwnas.profiler.session import Job, SessionSummary, run_session
 from hwnas.profiler.zipapp import write_zipapp
 from tests.agent.models import onnx_convolution
+from tests.export.networks import small_net
 from tests.rig.pythons import NotHere, environment
 
 PLAN = MeasurePlan(min_repeats=5, min_total_ms=0.0, max_seconds=120.0, warmup=1)
@@ -77,16 +83,39 @@ def test_a_session(version, requirement, launch, tmp_path):
 def reported(version: str, requirement: str) -> tuple[int | None, int | None]:
     from hwnas.profiler.check import check
 
-    found = check(LocalLauncher(python=python_with(version, requirement, "numpy<1.24"))).runtimes["onnxruntime"]
+    found = check(LocalLauncher(python=python_with(version, requirement))).runtimes["onnxruntime"]
     assert found.version == requirement.partition("==")[2], found.reason
     return found.max_ir, found.max_opset
+
+
+ANSWER = """
+import sys
+import numpy as np
+import onnxruntime
+path, taken, answered = sys.argv[1:]
+session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+np.save(answered, session.run(["logits"], {"image": np.load(taken)})[0])
+"""
+
+
+def answers(python: str, model: str, images: np.ndarray, folder: Path) -> np.ndarray:
+    np.save(folder / "taken.npy", images)
+    subprocess.run([python, "-c", ANSWER, model, str(folder / "taken.npy"), str(folder / "answered.npy")], check=True, timeout=120)
+    answer: np.ndarray = np.load(folder / "answered.npy")
+    return answer
 
 
 @pytest.mark.parametrize(
     ("requirement", "limits"),
     [("onnxruntime==1.7.0", (7, 12)), ("onnxruntime==1.10.0", (8, 15)), ("onnxruntime==1.18.1", (8, 15)), (OLD, (10, 21))],
 )
-def test_what_the_agent_promises_an_onnxruntime_reads(requirement, limits, tmp_path):
+def test_an_onnxruntime_reads_what_the_agent_promises_and_the_host_writes(requirement, limits, tmp_path):
     assert reported("3.8", requirement) == limits
-    python = python_with("3.8", requirement, "numpy<1.24")
+    python, exporter, level = python_with("3.8", requirement), EXPORTERS.get("onnx"), newest_level(*limits)
     session(as_package(python, tmp_path), tmp_path, ir_version=limits[0], opset=limits[1])
+    images = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    written = exporter.export(small_net(), ExportSpec(input_shape=(3, 32, 32), level=level), tmp_path / "fp32.onnx")
+    require_parity(parity(exporter.run(written, images)[0], answers(python, written.path, images, tmp_path)), what=requirement)
+    if level.opset >= PER_CHANNEL_OPSET:
+        spec = ExportSpec(input_shape=(3, 32, 32), precision="int8", calibration=images, level=level)
+        answers(python, exporter.export(small_net(), spec, tmp_path / "int8.onnx").path, images, tmp_path)

@@ -40,6 +40,9 @@ class PretendChannel:
     lacks: ClassVar[tuple[str, ...]] = ()
     """Runtimes that are not installed."""
 
+    reads: ClassVar[tuple[int, int]] = (10, 21)
+    """Newest ONNX IR and opset that its onnxruntime reads."""
+
     levels_us: ClassVar[deque[float]] = deque()
     """How long the probe takes in each of the next sessions; `LEVEL_US` after that. Models are slower in proportion."""
 
@@ -49,8 +52,9 @@ class PretendChannel:
 
     def send(self, message):
         if message["type"] == "hello":
-            runtime = {"version": "0", "reason": None, "max_ir": 10, "max_opset": 21}
-            found = {name: dict(runtime) for name in ("onnxruntime", "litert")}
+            max_ir, max_opset = self.reads
+            limits = {"onnxruntime": {"max_ir": max_ir, "max_opset": max_opset}, "litert": {"max_ir": None, "max_opset": None}}
+            found = {name: {"version": "0", "reason": None, **limit} for name, limit in limits.items()}
             for name in self.lacks:
                 found[name] |= {"version": None, "reason": "not installed"}
             self.messages.append(

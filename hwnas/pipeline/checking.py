@@ -42,9 +42,12 @@ def check_device(device: Device) -> Checked:
 def _remedy(device: Device, problem: DeviceError) -> str:
     """What to do about a device that did not answer, by the kind of error; the error's own words are shown beside it."""
     where = f"devices/{device.id}.toml"
+    let_in = f"let 'ssh {device.address}' log in without a password, and name that key in {where}: key under [ssh]"
+    if device.transport == "adb":
+        let_in = "unlock the device and allow debugging from this computer, then check again"
     remedies: tuple[tuple[type[DeviceError], str], ...] = (
         (Unreachable, f"switch the device on and connect it, or correct the address in {where}"),
-        (AuthFailed, f"let 'ssh {device.address}' log in without a password, and name that key in {where}: key under [ssh]"),
+        (AuthFailed, let_in),
         (HostKeyMismatch, f"compare the fingerprint with the device's own, then run 'hwnas devices trust {device.id}'"),
         (ProtocolError, "let its login shell print less, or nothing, where there is no terminal"),
         (AgentTimeout, "look whether the device is overloaded or out of memory, then check again"),

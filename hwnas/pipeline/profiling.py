@@ -174,7 +174,7 @@ def _stage(ctx: Context, target: Target) -> Stage:
     # a session that ran out of time goes on where it was when it is given more
     plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
     # how a device is reached decides nothing that is measured on it
-    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
+    inputs = [plain(replace(device, ssh=None, adb=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import sys
 import threading
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.device import AdbOptions, Device
-from hwnas.core.errors import AuthFailed, ConfigError, DeviceError, DeviceLost, ProtocolError, Unreachable
+from hwnas.core.errors import AuthFailed, ConfigError, DeviceError, DeviceLost, ProtocolError, Unreachable, UsageError
+from hwnas.pipeline.checking import check_device
 from hwnas.profiler import adbsync
 from hwnas.profiler.adb import adb_link
 from hwnas.profiler.adblink import AdbLink
@@ -237,6 +239,19 @@ def test_a_device_that_takes_nothing_is_not_waited_for():
 def test_a_server_that_is_no_address_is_refused(text):
     with pytest.raises(ConfigError, match=r"^server "):
         AdbOptions(server=text)
+
+
+def test_an_installation_without_adbutils_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbutils", None)
+    with pytest.raises(UsageError, match=r"devices over adb need adbutils; pip install 'hwnas\[adb\]'"):
+        adb_link(Device("phone", "adb", "0123")).ready()
+
+
+def test_a_check_says_how_a_phone_lets_this_machine_in():
+    with serving(lambda request: block(b"FAIL", "device unauthorized.")) as (link, _):
+        checked = check_device(Device("phone", "adb", "0123", adb=AdbOptions(server=f"{link.host}:{link.port}")))
+    assert not checked.reachable
+    assert checked.fix == "unlock the device and allow debugging from this computer, then check again"
 
 
 def test_a_server_is_a_host_and_a_port():

@@ -8,29 +8,31 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.profiling.faulthost import DELIVERED, JOURNAL, LAUNCHING
+from benchmarks.profiling._faulthost import DELIVERED, JOURNAL, LAUNCHING
 from hwnas.profiler.pushed import OWNER
-from tests.rig import adbd, replaying, sshd
-from tests.rig.relay import Relay
 
+ROOT = Path(__file__).parents[2]
 SILENCE_S = 3.0
-PATIENCE_S = 4.0
 DEADLINE_S = 75.0
 """No attempt may take longer: the longest wait of a transport, of a lock, and of the measuring itself, together."""
+HOST_KILLED = "host killed"
 CLEAN_S = 15.0
 MAX_ATTEMPTS = 8
 STILL_S = (0.3, 7.0)
 """How long what stands still does so: some are back before they are given up, some are not."""
+
+
+Faults = dict[str, tuple[Callable[[], object], Callable[[], object]]]
+"""Kinds of faults: what is done (false where there was nothing to do it to), and what undoes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Account:
     left: int
     different: int
     hung: bool
-    errors: tuple[str, ...] = field(default=())
+    errors: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -79,16 +81,16 @@ class Lane:
         """How the host reaches the board."""
         raise NotImplementedError
 
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """Kinds of faults: what is done, and what undoes it."""
+    def faults(self) -> Faults:
+        """What may happen to this board."""
         return {
-            "agent killed": (lambda: self._agents(signal.SIGKILL), _nothing),
+            "agent killed": (lambda: self._agents(signal.SIGKILL), nothing),
             "agent stopped": (lambda: self._agents(signal.SIGSTOP), lambda: self._agents(signal.SIGCONT)),
             "line still": (self.relay.cut, self.relay.mend),
-            "line broken": (self.relay.snap, _nothing),
-            "garbage on the line": (lambda: self.relay.noise(os.urandom(300)), _nothing),
-            "garbage from the agent": (lambda: self._agents(signal.SIGUSR2), _nothing),
-            "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), _nothing),
+            "line broken": (self.relay.snap, nothing),
+            "garbage on the line": (lambda: self.relay.noise(os.urandom(300)), nothing),
+            "garbage from the agent": (lambda: self._agents(signal.SIGUSR2), nothing),
+            "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), nothing),
         }
 
     def _agents(self, number: signal.Signals) -> bool:
@@ -153,14 +155,14 @@ class Lane:
 
     def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> bool:
         """Wait for the moment, do it, undo it after a while; False if the profile was over, or no agent there, all the while."""
-        do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, _nothing)
+        do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, nothing)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=moment_s)
         hit = False
         while process.poll() is None and not hit:
             hit = do() is not False
             time.sleep(0.0 if hit else 0.02)
-        if undo is not _nothing:
+        if undo is not nothing:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=rng.uniform(*STILL_S))
             if hit:
@@ -219,11 +221,13 @@ class Lane:
         spec.write_text(json.dumps({**self.spec(), "folder": str(folder), "models": str(self.models), "silence_s": SILENCE_S}))
         with (folder / "errors").open("a") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.profiling.faulthost", str(spec)],
+                [sys.executable, "-m", "benchmarks.profiling._faulthost", str(spec)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                cwd=ROOT,
+                env={**os.environ, "HOME": str(self.root)},  # nothing of the user's own ~/.ssh
             )
         if process.stdout is None or process.stdout.readline().strip() != LAUNCHING:
             process.wait(timeout=DEADLINE_S)
@@ -242,73 +246,8 @@ class Lane:
         return folder
 
 
-class SshLane(Lane):
-    """A board behind a real sshd."""
-
-    transport = "ssh"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Lane]:
-        """See `Lane`."""
-        with sshd.running(self.root / "board") as self.board:
-            self.relay = Relay(lambda: _connected(self.board.port))
-            try:
-                yield self
-            finally:
-                self.relay.close()
-
-    def spec(self) -> dict[str, Any]:
-        """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
-        return {"address": f"127.0.0.1:{self.relay.port}", "ssh": asdict(device.ssh)}
-
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """See `Lane`."""
-        return {
-            **super().faults(),
-            "sshd killed": (lambda: self.board.signal(signal.SIGKILL), self._restart),
-            "sshd stopped": (lambda: self.board.signal(signal.SIGSTOP), lambda: self.board.signal(signal.SIGCONT)),
-            "power cut": (self.board.stop, self.board.start),
-        }
-
-    def _restart(self) -> None:
-        self.board.process.wait()
-        self.board.start()
-
-
-class AdbLane(Lane):
-    """A board behind a real adbd."""
-
-    transport = "adb"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Lane]:
-        """See `Lane`."""
-        with adbd.running(self.root / "board") as self.board:
-            self.relay = self.board.relay
-            yield self
-
-    def spec(self) -> dict[str, Any]:
-        """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
-        return {"address": device.address, "adb": asdict(device.adb), "patience_s": PATIENCE_S}
-
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """See `Lane`."""
-        return {
-            **super().faults(),
-            "adbd killed": (self.board.kill, self.board.start_adbd),
-            "adbd stopped": (lambda: self.board.kill(signal.SIGSTOP), lambda: self.board.kill(signal.SIGCONT)),
-            "power cut": (self.board.power_off, self.board.start_adbd),
-            "adb server killed": (self.board.stop_server, self.board.start_server),
-        }
-
-
-HOST_KILLED = "host killed"
-
-
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What undoes a fault that needs no undoing."""
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
@@ -316,10 +255,6 @@ def _handles(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught, 16) >> (number - 1) & 1)
-
-
-def _connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:

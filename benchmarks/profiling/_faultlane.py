@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,36 @@ Faults = dict[str, tuple[Callable[[], object], Callable[[], object]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """After so many results, or where that is 0, after so many seconds."""
+
+    seconds: float
+    results: int
+
+    def has_come(self, seconds: float, folder: Path) -> bool:
+        """Whether it is there, ``seconds`` after the host turned to the device."""
+        return len(_records(folder)) >= self.results if self.results else seconds >= self.seconds
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is known of one fault so far."""
+
+    hit: bool = False
+    hung: bool = False
+    attempts: int = 0
+    again: int = 0
+    errors: list[str] = field(default_factory=list)
+    plans: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What became of one fault. ``hit`` tells whether anything was there to be hit; the others are what must be 0."""
 
     transport: str
     kind: str
-    moment_s: float
+    moment: Moment
     hit: bool
     attempts: int
     seconds: float
@@ -119,45 +143,46 @@ class Lane:
         """One profile with one fault in it."""
         rng = random.Random(seed)
         folder = self._folder(f"fault{seed}")
-        moment_s = rng.uniform(0.0, 0.95 * self.usual_s)
+        # half of the faults come at any time, half while results come in, which is short
+        results = rng.randrange(1, len(self.expected) - 1) if rng.random() < 0.5 else 0
+        moment = Moment(rng.uniform(0.0, 0.95 * self.usual_s), results)
         begin = time.monotonic()
-        hung, hit, errors, again, plans = False, False, [], 0, []
-        for attempts in range(1, MAX_ATTEMPTS + 1):
-            known = set(_timings(folder))
-            process = self._begin(folder)
-            if attempts == 1:
-                hit = self._disturb(kind, process, rng, moment_s)
-            try:
-                code = process.wait(timeout=DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                hung = True
-                process.kill()
-                code = process.wait()
-            asked, plan = self._asked()
-            again += len(known & asked)
-            plans += [plan] if plan is not None else []
-            if code == 0 or hung:
+        told = _Told()
+        for number in range(MAX_ATTEMPTS):
+            if self._attempt(folder, told, (lambda process: self._disturb(kind, process, rng, moment, folder)) if number == 0 else None):
                 break
-            errors.append(_last_line(folder / "errors") if code > 0 else "killed")
-        seconds = time.monotonic() - begin
-        return self._account(
-            kind,
-            folder,
-            plans,
-            hit=hit,
-            moment_s=moment_s,
-            attempts=attempts,
-            seconds=seconds,
-            again=again,
-            hung=hung or code != 0,
-            errors=tuple(errors),
-        )
+        else:
+            told.hung = True
+        return self._account(kind, folder, told, moment, seconds=time.monotonic() - begin)
 
-    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> bool:
+    def _attempt(self, folder: Path, told: _Told, disturb: Callable[[subprocess.Popen[str]], bool] | None) -> bool:
+        """One start of the host; True if there is no more to be done."""
+        known = set(_timings(folder))
+        process = self._begin(folder)
+        if disturb is not None:
+            told.hit = disturb(process)
+        try:
+            code = process.wait(timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            told.hung = True
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        told.attempts += 1
+        asked, plan = self._asked()
+        told.again += len(known & asked)
+        told.plans += [plan] if plan is not None else []
+        if code != 0:
+            told.errors.append(_last_line(folder / "errors") if code > 0 else "killed")
+        return code == 0 or told.hung
+
+    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment: Moment, folder: Path) -> bool:
         """Wait for the moment, do it, undo it after a while; False if the profile was over, or no agent there, all the while."""
         do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, nothing)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=moment_s)
+        begin = time.monotonic()
+        while process.poll() is None and not moment.has_come(time.monotonic() - begin, folder):
+            time.sleep(0.01)
         hit = False
         while process.poll() is None and not hit:
             hit = do() is not False
@@ -169,7 +194,7 @@ class Lane:
                 undo()
         return hit
 
-    def _account(self, kind: str, folder: Path, plans: list[Any], *, again: int, **facts: Any) -> Account:
+    def _account(self, kind: str, folder: Path, told: _Told, moment: Moment, *, seconds: float) -> Account:
         timings = [record for record in _records(folder) if record["kind"] == "timing"]
         found = _timings(folder)
         delivered = (folder / DELIVERED).read_text().split() if (folder / DELIVERED).exists() else []
@@ -177,11 +202,16 @@ class Lane:
         account = Account(
             transport=self.transport,
             kind=kind,
+            moment=moment,
+            hit=told.hit,
+            attempts=told.attempts,
+            seconds=seconds,
             lost=len(set(delivered) - found.keys()) + len(self.expected.keys() - found.keys()),
-            twice=len(timings) - len(found) + again,
+            twice=len(timings) - len(found) + told.again,
             left=self._left(),
-            different=different + sum(plan != self.plan for plan in plans),
-            **facts,
+            different=different + sum(plan != self.plan for plan in told.plans),
+            hung=told.hung,
+            errors=tuple(told.errors),
         )
         if not account.wrong:
             shutil.rmtree(folder)

@@ -23,7 +23,7 @@ from benchmarks.profiling._faultlane import HOST_KILLED, Account, Lane
 from tests.rig import adbd, replaying, sshd
 
 SEED = 11
-FAULTS, QUICK_FAULTS = 210, 8
+FAULTS, QUICK_FAULTS = 210, 6
 LANES, QUICK_LANES = 3, 1
 """Boards a transport that are disturbed at the same time."""
 MODELS = 26

@@ -158,10 +158,18 @@ def test_a_device_over_ssh_has_its_options_with_whole_paths(root, monkeypatch):
         ('transport = "ssh"\n[ssh]\npython = ""\n', "python is empty"),
         ('transport = "ssh"\n[ssh]\npython = "a\\nb"\n', "python has control characters"),
         ('transport = "ssh"\n[ssh]\nkey = "~nobody-of-this-name/key"\n', "home of an unknown user"),
+        ('transport = "ssh"\n[adb]\n', "[adb] is for devices whose transport is 'adb', not 'ssh'"),
+        ('transport = "adb"\n[ssh]\n', "[ssh] is for devices whose transport is 'ssh', not 'adb'"),
+        ('transport = "adb"\n[adb]\nserial = "x"\n', "unknown key 'adb.serial'"),
+        ('transport = "adb"\n[adb]\nagent = "java"\n', "agent is 'java'; there are python, browser"),
+        ('transport = "adb"\n[adb]\nserver = "5037"\n', "server '5037' is not of the form 127.0.0.1:5037"),
+        ('transport = "adb"\n[adb]\nfolder = "tmp"\n', "folder 'tmp' is not absolute"),
+        ('transport = "adb"\n[adb]\nport = 0\n', "port 0 is not from 1 to 65535"),
+        ('transport = "adb"\naddress = "01 23"\n', "address '01 23' is no serial number"),
         ('transport = "local"\n[ssh]\nagent = true\n', "[ssh] is for devices whose transport is 'ssh', not 'local'"),
     ],
 )
-def test_a_wrong_ssh_table_is_one_line_that_names_file_and_key(root, text, message):
+def test_a_wrong_table_of_a_transport_is_one_line_that_names_file_and_key(root, text, message):
     (root / "devices" / "pi.toml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         _ = Workspace.open(root).devices

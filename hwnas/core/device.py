@@ -87,6 +87,15 @@ class AdbOptions:
             raise ConfigError(f"folder '{self.folder}' is not absolute: adb knows no home folder")
         if not 0 < self.port < 65536:
             raise ConfigError(f"port {self.port} is not from 1 to 65535")
+        host, port = self.server_address
+        if not host or not 0 < port < 65536:
+            raise ConfigError(f"server '{self.server}' is not of the form 127.0.0.1:5037")
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """Host and port of the adb server; port 0 where ``server`` names none."""
+        host, _, port = self.server.rpartition(":")
+        return host.strip("[]"), int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
 
 
 NATIVE_TOOLS = {"benchmark_model": "litert", "onnxruntime_perf_test": "onnxruntime"}
@@ -156,6 +165,8 @@ class Device:
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
         if self.adb is not None and self.transport != "adb":
             raise ConfigError(f"[adb] is for devices whose transport is 'adb', not '{self.transport}'")
+        if self.transport == "adb" and not (self.address.isprintable() and " " not in self.address):
+            raise ConfigError(f"address {self.address!r} is no serial number; 'adb devices' shows them")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,10 @@ def first_unusable(checked: Iterable[Checked]) -> Checked | None:
 def _remedy(device: Device, problem: HwnasError) -> str:
     """What to do about a device that did not answer, by the kind of error; the error's own words are shown beside it."""
     where = f"devices/{device.id}.toml"
-    page = device.transport == "browser"
+    page = device.transport == "browser" or (device.adb is not None and device.adb.agent == "browser")
+    let_in = f"let 'ssh {device.address}' log in without a password, and name that key in {where}: key under [ssh]"
+    if device.transport == "adb":
+        let_in = "unlock the device and allow debugging from this computer, then check again"
     remedies: tuple[tuple[type[HwnasError], str], ...] = (
         (UsageError, f"do what its message says, or correct {where}"),
         (
@@ -116,7 +119,7 @@ def _remedy(device: Device, problem: HwnasError) -> str:
             if page
             else f"switch the device on and connect it, or correct the address in {where}",
         ),
-        (AuthFailed, f"let 'ssh {device.address}' log in without a password, and name that key in {where}: key under [ssh]"),
+        (AuthFailed, let_in),
         (HostKeyMismatch, f"compare the fingerprint with the device's own, then run 'hwnas devices trust {device.id}'"),
         (ProtocolError, "let its login shell print less, or nothing, where there is no terminal"),
         (AgentTimeout, "look whether the device is overloaded or out of memory, then check again"),

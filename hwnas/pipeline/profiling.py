@@ -234,7 +234,7 @@ def _stage(ctx: Context, target: Target, plan: MeasurePlan, *, name: str = "") -
     # a session that ran out of time goes on where it was when it is given more
     fixed = plain(replace(plan, max_seconds=MeasurePlan().max_seconds))
     # how a device is reached decides nothing that is measured on it
-    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, fixed, ctx.config.profile.networks, replayed]
+    inputs = [plain(replace(device, ssh=None, adb=None)), plain(target), ctx.space.id, fixed, ctx.config.profile.networks, replayed]
     return ctx.store.stage(name or ("profile-sustained" if plan.heat_s > 0 else "profile"), inputs, code=CODE, glue=GLUE)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hwnas.core.device import AdbOptions, Device
 from hwnas.core.errors import DeviceError, DeviceLost
-from hwnas.profiler.adblink import PATIENCE_S, AdbLink, parse_server
+from hwnas.profiler.adblink import PATIENCE_S, AdbLink
 from hwnas.profiler.adbpage import AdbPageLauncher
 from hwnas.profiler.adbremote import AdbRemote
 from hwnas.profiler.adbstream import AdbStream
@@ -64,7 +64,7 @@ def _channel(link: AdbLink, remote: AdbRemote, command: AdbStream, *, name: str)
 
 def adb_link(device: Device, *, patience_s: float = PATIENCE_S) -> AdbLink:
     """The way to a device whose transport is ``adb``."""
-    host, port = parse_server((device.adb or AdbOptions()).server)
+    host, port = (device.adb or AdbOptions()).server_address
     return AdbLink(device.id, device.address, host, port, patience_s)
 
 

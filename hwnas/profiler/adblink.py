@@ -15,7 +15,7 @@ from typing import Any
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.errors import AuthFailed, ConfigError, DeviceError, DeviceLost, Unreachable
+from hwnas.core.errors import AuthFailed, DeviceError, DeviceLost, Unreachable
 from hwnas.profiler.adblib import adb_errors, adbutils
 
 PATIENCE_S = 10.0
@@ -63,7 +63,7 @@ class AdbLink:
     def state(self) -> str:
         """``device`` where it can be used; otherwise the server's word for why not."""
         try:
-            return self._about("get-state")
+            return printable(self._about("get-state"))
         except (DeviceLost, DeviceError) as problem:
             if isinstance(problem, Unreachable):
                 raise
@@ -157,11 +157,3 @@ class AdbLink:
         if not isinstance(problem, adbutils().AdbError) or any(word in words for word in _GONE):
             return DeviceLost(f"{self.label}: {words}")
         return DeviceError(f"{self.label}: {words}")
-
-
-def parse_server(text: str) -> tuple[str, int]:
-    """``host:port`` of an adb server; anything else raises `ConfigError`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
-        raise ConfigError(f"[adb] server '{printable(text, 80)}' is not of the form 127.0.0.1:5037")
-    return host.strip("[]"), int(port)

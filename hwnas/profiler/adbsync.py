@@ -26,9 +26,9 @@ MAX_PULL_BYTES = 512 * 1024 * 1024
 MAX_REASON_BYTES = 4096
 
 
-def push(link: AdbLink, local: Path, remote: str, *, mode: int = 0o644, stall_s: float = STALL_S, beat: Callable[[], None]) -> None:
-    """Write ``local`` to the path ``remote``; ``beat`` is called now and then. A device that takes nothing for ``stall_s`` is lost."""
-    with _sync(link, f"writing {local.name} there", stall_s) as connection, local.open("rb") as source:
+def push(link: AdbLink, local: Path, remote: str, *, mode: int = 0o644, beat: Callable[[], None]) -> None:
+    """Write ``local`` to the path ``remote``; ``beat`` is called now and then. A device that takes nothing for `STALL_S` is lost."""
+    with _sync(link, f"writing {local.name} there") as connection, local.open("rb") as source:
         _request(connection, b"SEND", f"{remote},{stat.S_IFREG | mode}".encode())
         while block := source.read(BLOCK_BYTES):
             _request(connection, b"DATA", block)
@@ -39,10 +39,10 @@ def push(link: AdbLink, local: Path, remote: str, *, mode: int = 0o644, stall_s:
             raise _refusal(link, connection, kind, length, f"writing {local.name} there", "; is the disk full, the folder writable?")
 
 
-def blocks(link: AdbLink, remote: str, *, stall_s: float = STALL_S) -> Iterator[bytes]:
+def blocks(link: AdbLink, remote: str) -> Iterator[bytes]:
     """The content of a file of the device; `FileNotFoundError` if there is none, `DeviceError` if it is larger than `MAX_PULL_BYTES`."""
     doing, total = f"fetching {printable(remote)}", 0
-    with _sync(link, doing, stall_s) as connection:
+    with _sync(link, doing) as connection:
         _request(connection, b"RECV", remote.encode())
         while (header := _header(connection))[0] == b"DATA":
             if header[1] > MAX_BLOCK_BYTES:
@@ -56,13 +56,13 @@ def blocks(link: AdbLink, remote: str, *, stall_s: float = STALL_S) -> Iterator[
 
 
 @contextlib.contextmanager
-def _sync(link: AdbLink, doing: str, stall_s: float) -> Iterator[socket.socket]:
+def _sync(link: AdbLink, doing: str) -> Iterator[socket.socket]:
     connection = link.open("sync:")
     try:
-        connection.settimeout(stall_s)
+        connection.settimeout(STALL_S)
         yield connection
     except TimeoutError:
-        raise DeviceLost(f"{link.label}: {doing}: the device answered nothing for {stall_s:g} s") from None
+        raise DeviceLost(f"{link.label}: {doing}: the device answered nothing for {STALL_S:g} s") from None
     except (ConnectionError, EOFError):
         raise DeviceLost(f"{link.label}: {doing}: the connection broke off") from None
     finally:

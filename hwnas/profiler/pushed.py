@@ -15,7 +15,7 @@ from typing import Protocol
 from hwnas_agent import wire
 from hwnas_agent.wire import printable
 
-from hwnas.core.errors import ConfigError, DeviceError
+from hwnas.core.errors import ConfigError, DeviceError, DeviceLost
 from hwnas.core.serial import sha256_file
 from hwnas.profiler.framed import FramedChannel, Streams
 
@@ -112,7 +112,7 @@ class PushedChannel(FramedChannel):
         name = digest + (suffix if _SUFFIX.fullmatch(suffix) else "")
         if name not in self._pushed:
             self._beat()
-            path = self._remote.push(local, name, beat=self._beat)
+            path = self._write(local, name)
             self.send({"type": "file", "name": name, "sha256": digest})
             self._pushed[name] = path
         return self._pushed[name]
@@ -120,6 +120,17 @@ class PushedChannel(FramedChannel):
     def pull(self, remote: str, local: Path) -> None:
         """Fetch a file of the device; a relative path begins at the agent's folder."""
         self._remote.pull(remote, local)
+
+    def _write(self, local: Path, name: str) -> str:
+        try:
+            return self._remote.push(local, name, beat=self._beat)
+        except DeviceLost:
+            raise
+        except DeviceError:
+            # an agent that ended has taken its folder along, which is no fault of the disk
+            if self._command.ended(within_s=GRACE_S / 4):
+                raise self._lost() from None
+            raise
 
     def _beat(self) -> None:
         """A ping when one is due: pushing may take longer than an agent waits for its host."""

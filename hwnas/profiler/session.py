@@ -174,10 +174,8 @@ class _Listener:
         try:
             while (message := attention.next())["type"] != "done":
                 self._take(message)
-        except AgentTimeout as problem:
-            raise AgentTimeout(f"{problem}; {self._so_far()}") from None
-        except DeviceLost as problem:
-            raise DeviceLost(f"{problem}; {self._so_far()}") from None
+        except (AgentTimeout, DeviceLost, ProtocolError) as problem:
+            raise type(problem)(f"{problem}; {self._so_far()}") from None
         return self._done(message)
 
     def _take(self, message: Message) -> None:

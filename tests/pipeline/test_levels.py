@@ -8,13 +8,19 @@ from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.levels import level_of
-from hwnas.pipeline.profiling import JOURNAL, conditions_of, measured, profiled
+from hwnas.pipeline.profiling import JOURNAL, prepared, profiled, published, worked
+from hwnas.pipeline.targets import conditions_of
 from hwnas.pipeline.timings import Recording, note_level, noted_level
 from hwnas.store.journal import Journal
 from hwnas.workspace import Workspace
 
 TARGET = Target("toy", "onnxruntime", "fp32")
 TABLE = conditions_of(TARGET, "table")
+
+
+def measured(ctx, target):
+    """The profile of a target, measured now."""
+    return published(ctx, worked(ctx, prepared(ctx, target)))
 
 
 def written(folder):
@@ -63,7 +69,7 @@ def test_what_was_timed_before_devices_were_asked_is_of_the_level_of_that_time(w
     timing = {"kind": "timing", "conditions": TABLE.id, "key": "a", "regimes": {"quiet": {"facts": {}}}}
     journal.append(timing)
     assert level_of(ctx, TARGET, TABLE, journal) == DEFAULT
-    replayed = Context(Workspace.open(workspace), replay=Recording({(TABLE.id, "a"): timing}, {}, "r"))
+    replayed = Context(Workspace.open(workspace), replay=Recording({(TABLE.id, "a"): timing}, {}, {}, "r"))
     assert level_of(replayed, TARGET, TABLE, Journal(tmp_path / "other.jsonl")) == DEFAULT
 
 

@@ -219,3 +219,15 @@ def test_a_device_without_sftp_is_told(board):
     board.start()
     with pytest.raises(DeviceError, match="sftp does not work there; install sftp-server"):
         SshLauncher(board.device()).launch()
+
+
+def test_an_agent_that_ends_while_files_are_pushed_is_a_lost_device(board, tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"model")
+    with SshLauncher(board.device()).launch() as channel:
+        read_hello(channel, runtimes=("none",))
+        (agent,) = board.agents()
+        os.kill(agent, signal.SIGTERM)
+        assert board.is_clean()
+        with pytest.raises(DeviceLost, match="board: the agent ended before it was done"):
+            channel.push(tmp_path / "model.bin", "any")
+    assert board.is_clean()

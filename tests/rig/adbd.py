@@ -61,6 +61,7 @@ class Board:
         self.programs = root / "bin"
         """Programs that only the board has."""
         self.programs.mkdir()
+        self._networks: set[int] = set()
         self.process: subprocess.Popen[bytes] | None = None
         self.server: subprocess.Popen[bytes] | None = None
         self.relay = Relay(lambda: connect_inside(self.pid, ADBD_PORT))
@@ -110,6 +111,7 @@ class Board:
                 cwd=self.home,
             )
         self._until(self._listens, self.process, "adbd")
+        self._networks.add(Path(f"/proc/{self.pid}/ns/net").stat().st_ino)
 
     def start_adbd_again(self) -> None:
         """Start adbd if it does not run."""
@@ -156,12 +158,12 @@ class Board:
         return False
 
     def processes(self) -> list[int]:
-        """adbd, its children and theirs, adbd first."""
-        found = [self.pid]
-        for pid in found:
+        """Everything that runs on the board, whoever its parent is now: what is in one of its networks."""
+        found = []
+        for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    found += [int(child) for child in (task / "children").read_text().split()]
+                if entry.name.isdigit() and (entry / "ns/net").stat().st_ino in self._networks:
+                    found.append(int(entry.name))
         return found
 
     def agents(self) -> list[int]:
@@ -183,7 +185,7 @@ class Board:
     def power_off(self) -> None:
         """Everything on the board is gone at once."""
         if self.process is not None:
-            for pid in reversed([*self.processes(), *self.agents()]):
+            for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait()

@@ -1,6 +1,6 @@
 """The host's side of the fault campaign, a process of its own that may be killed: one attempt at a profile, resumed from its journal.
 
-``python -m benchmarks.profiling.faulthost SPEC``; the exit code is that of the command line. It does what a profile does with a device
+``python -m benchmarks.profiling._faulthost SPEC``; the exit code is that of the command line. It does what a profile does with a device
 (`hwnas.pipeline.timings.timed` over `hwnas.profiler.session.run_session`), and keeps its own account of what was delivered.
 """
 

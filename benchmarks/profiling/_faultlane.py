@@ -8,29 +8,55 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.profiling.faulthost import DELIVERED, JOURNAL, LAUNCHING
+from benchmarks.profiling._faulthost import DELIVERED, JOURNAL, LAUNCHING
 from hwnas.profiler.pushed import OWNER
-from tests.rig import adbd, replaying, sshd
-from tests.rig.relay import Relay
 
+ROOT = Path(__file__).parents[2]
 SILENCE_S = 3.0
-PATIENCE_S = 4.0
 DEADLINE_S = 75.0
 """No attempt may take longer: the longest wait of a transport, of a lock, and of the measuring itself, together."""
+HOST_KILLED = "host killed"
 CLEAN_S = 15.0
 MAX_ATTEMPTS = 8
 STILL_S = (0.3, 7.0)
 """How long what stands still does so: some are back before they are given up, some are not."""
+
+
+Faults = dict[str, tuple[Callable[[], object], Callable[[], object]]]
+"""Kinds of faults: what is done (false where there was nothing to do it to), and what undoes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """After so many results, or where that is 0, after so many seconds."""
+
+    seconds: float
+    results: int
+
+    def has_come(self, seconds: float, folder: Path) -> bool:
+        """Whether it is there, ``seconds`` after the host turned to the device."""
+        return len(_records(folder)) >= self.results if self.results else seconds >= self.seconds
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is known of one fault so far."""
+
+    hit: bool = False
+    hung: bool = False
+    attempts: int = 0
+    again: int = 0
+    errors: list[str] = field(default_factory=list)
+    plans: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +65,7 @@ class Account:
 
     transport: str
     kind: str
-    moment_s: float
+    moment: Moment
     hit: bool
     attempts: int
     seconds: float
@@ -48,7 +74,7 @@ class Account:
     left: int
     different: int
     hung: bool
-    errors: tuple[str, ...] = field(default=())
+    errors: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -79,16 +105,16 @@ class Lane:
         """How the host reaches the board."""
         raise NotImplementedError
 
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """Kinds of faults: what is done, and what undoes it."""
+    def faults(self) -> Faults:
+        """What may happen to this board."""
         return {
-            "agent killed": (lambda: self._agents(signal.SIGKILL), _nothing),
+            "agent killed": (lambda: self._agents(signal.SIGKILL), nothing),
             "agent stopped": (lambda: self._agents(signal.SIGSTOP), lambda: self._agents(signal.SIGCONT)),
             "line still": (self.relay.cut, self.relay.mend),
-            "line broken": (self.relay.snap, _nothing),
-            "garbage on the line": (lambda: self.relay.noise(os.urandom(300)), _nothing),
-            "garbage from the agent": (lambda: self._agents(signal.SIGUSR2), _nothing),
-            "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), _nothing),
+            "line broken": (self.relay.snap, nothing),
+            "garbage on the line": (lambda: self.relay.noise(os.urandom(300)), nothing),
+            "garbage from the agent": (lambda: self._agents(signal.SIGUSR2), nothing),
+            "20 MB of stderr": (lambda: self._agents(signal.SIGUSR1), nothing),
         }
 
     def _agents(self, number: signal.Signals) -> bool:
@@ -117,57 +143,58 @@ class Lane:
         """One profile with one fault in it."""
         rng = random.Random(seed)
         folder = self._folder(f"fault{seed}")
-        moment_s = rng.uniform(0.0, 0.95 * self.usual_s)
+        # half of the faults come at any time, half while results come in, which is short
+        results = rng.randrange(1, len(self.expected) - 1) if rng.random() < 0.5 else 0
+        moment = Moment(rng.uniform(0.0, 0.95 * self.usual_s), results)
         begin = time.monotonic()
-        hung, hit, errors, again, plans = False, False, [], 0, []
-        for attempts in range(1, MAX_ATTEMPTS + 1):
-            known = set(_timings(folder))
-            process = self._begin(folder)
-            if attempts == 1:
-                hit = self._disturb(kind, process, rng, moment_s)
-            try:
-                code = process.wait(timeout=DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                hung = True
-                process.kill()
-                code = process.wait()
-            asked, plan = self._asked()
-            again += len(known & asked)
-            plans += [plan] if plan is not None else []
-            if code == 0 or hung:
+        told = _Told()
+        for number in range(MAX_ATTEMPTS):
+            if self._attempt(folder, told, (lambda process: self._disturb(kind, process, rng, moment, folder)) if number == 0 else None):
                 break
-            errors.append(_last_line(folder / "errors") if code > 0 else "killed")
-        seconds = time.monotonic() - begin
-        return self._account(
-            kind,
-            folder,
-            plans,
-            hit=hit,
-            moment_s=moment_s,
-            attempts=attempts,
-            seconds=seconds,
-            again=again,
-            hung=hung or code != 0,
-            errors=tuple(errors),
-        )
+        else:
+            told.hung = True
+        return self._account(kind, folder, told, moment, seconds=time.monotonic() - begin)
 
-    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment_s: float) -> bool:
+    def _attempt(self, folder: Path, told: _Told, disturb: Callable[[subprocess.Popen[str]], bool] | None) -> bool:
+        """One start of the host; True if there is no more to be done."""
+        known = set(_timings(folder))
+        process = self._begin(folder)
+        if disturb is not None:
+            told.hit = disturb(process)
+        try:
+            code = process.wait(timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            told.hung = True
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        told.attempts += 1
+        asked, plan = self._asked()
+        told.again += len(known & asked)
+        told.plans += [plan] if plan is not None else []
+        if code != 0:
+            told.errors.append(_last_line(folder / "errors") if code > 0 else "killed")
+        return code == 0 or told.hung
+
+    def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment: Moment, folder: Path) -> bool:
         """Wait for the moment, do it, undo it after a while; False if the profile was over, or no agent there, all the while."""
-        do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, _nothing)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=moment_s)
+        do, undo = self.faults()[kind] if kind != HOST_KILLED else (process.kill, nothing)
+        begin = time.monotonic()
+        while process.poll() is None and not moment.has_come(time.monotonic() - begin, folder):
+            time.sleep(0.01)
         hit = False
         while process.poll() is None and not hit:
             hit = do() is not False
             time.sleep(0.0 if hit else 0.02)
-        if undo is not _nothing:
+        if undo is not nothing:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=rng.uniform(*STILL_S))
             if hit:
                 undo()
         return hit
 
-    def _account(self, kind: str, folder: Path, plans: list[Any], *, again: int, **facts: Any) -> Account:
+    def _account(self, kind: str, folder: Path, told: _Told, moment: Moment, *, seconds: float) -> Account:
         timings = [record for record in _records(folder) if record["kind"] == "timing"]
         found = _timings(folder)
         delivered = (folder / DELIVERED).read_text().split() if (folder / DELIVERED).exists() else []
@@ -175,11 +202,16 @@ class Lane:
         account = Account(
             transport=self.transport,
             kind=kind,
+            moment=moment,
+            hit=told.hit,
+            attempts=told.attempts,
+            seconds=seconds,
             lost=len(set(delivered) - found.keys()) + len(self.expected.keys() - found.keys()),
-            twice=len(timings) - len(found) + again,
+            twice=len(timings) - len(found) + told.again,
             left=self._left(),
-            different=different + sum(plan != self.plan for plan in plans),
-            **facts,
+            different=different + sum(plan != self.plan for plan in told.plans),
+            hung=told.hung,
+            errors=tuple(told.errors),
         )
         if not account.wrong:
             shutil.rmtree(folder)
@@ -219,11 +251,13 @@ class Lane:
         spec.write_text(json.dumps({**self.spec(), "folder": str(folder), "models": str(self.models), "silence_s": SILENCE_S}))
         with (folder / "errors").open("a") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.profiling.faulthost", str(spec)],
+                [sys.executable, "-m", "benchmarks.profiling._faulthost", str(spec)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                cwd=ROOT,
+                env={**os.environ, "HOME": str(self.root)},  # nothing of the user's own ~/.ssh
             )
         if process.stdout is None or process.stdout.readline().strip() != LAUNCHING:
             process.wait(timeout=DEADLINE_S)
@@ -242,73 +276,8 @@ class Lane:
         return folder
 
 
-class SshLane(Lane):
-    """A board behind a real sshd."""
-
-    transport = "ssh"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Lane]:
-        """See `Lane`."""
-        with sshd.running(self.root / "board") as self.board:
-            self.relay = Relay(lambda: _connected(self.board.port))
-            try:
-                yield self
-            finally:
-                self.relay.close()
-
-    def spec(self) -> dict[str, Any]:
-        """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
-        return {"address": f"127.0.0.1:{self.relay.port}", "ssh": asdict(device.ssh)}
-
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """See `Lane`."""
-        return {
-            **super().faults(),
-            "sshd killed": (lambda: self.board.signal(signal.SIGKILL), self._restart),
-            "sshd stopped": (lambda: self.board.signal(signal.SIGSTOP), lambda: self.board.signal(signal.SIGCONT)),
-            "power cut": (self.board.stop, self.board.start),
-        }
-
-    def _restart(self) -> None:
-        self.board.process.wait()
-        self.board.start()
-
-
-class AdbLane(Lane):
-    """A board behind a real adbd."""
-
-    transport = "adb"
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Lane]:
-        """See `Lane`."""
-        with adbd.running(self.root / "board") as self.board:
-            self.relay = self.board.relay
-            yield self
-
-    def spec(self) -> dict[str, Any]:
-        """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
-        return {"address": device.address, "adb": asdict(device.adb), "patience_s": PATIENCE_S}
-
-    def faults(self) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-        """See `Lane`."""
-        return {
-            **super().faults(),
-            "adbd killed": (self.board.kill, self.board.start_adbd),
-            "adbd stopped": (lambda: self.board.kill(signal.SIGSTOP), lambda: self.board.kill(signal.SIGCONT)),
-            "power cut": (self.board.power_off, self.board.start_adbd),
-            "adb server killed": (self.board.stop_server, self.board.start_server),
-        }
-
-
-HOST_KILLED = "host killed"
-
-
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What undoes a fault that needs no undoing."""
 
 
 def _handles(pid: int, number: signal.Signals) -> bool:
@@ -316,10 +285,6 @@ def _handles(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught, 16) >> (number - 1) & 1)
-
-
-def _connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:

@@ -201,6 +201,7 @@ class _Descriptor:
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
+    cores: tuple[int, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -269,6 +270,6 @@ def _device(path: Path) -> Device:
     read = parse(_Descriptor, read_toml(path), where=str(path))
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
-        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh)
+        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh, cores=read.cores)
     except ConfigError as problem:
         raise ConfigError(f"{path}: {problem}") from None

@@ -31,7 +31,6 @@ from hwnas.pipeline import atonce, goals
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.fleet import profile_all
 from hwnas.pipeline.profile import Profile
-from hwnas.pipeline.profiling import prepared
 from hwnas.workspace import Workspace
 
 SLOWEST = 300.0
@@ -97,7 +96,8 @@ class _Rig:
         self.kinds = kinds
         slowest = QUICK_SLOWEST if quick else SLOWEST
         self._folder = root
-        self._models = {kind.runtime: self._written(kind.runtime) for kind in kinds}
+        replay = importlib.import_module("tests.rig.replay")
+        self._models: dict[str, list[Path]] = {kind.runtime: replay.model_files(self.root, kind.runtime) for kind in kinds}
         self.specs = [
             Spec(f"{kind.name}{n}", root / f"{kind.name}{n}", self._models[kind.runtime], slowest * (0.4 + 0.6 * n / (len(kinds) - 1)))
             for n, kind in enumerate(kinds)
@@ -106,13 +106,6 @@ class _Rig:
     @property
     def names(self) -> list[str]:
         return [spec.name for spec in self.specs]
-
-    def _written(self, runtime: str) -> list[Path]:
-        """The model files of a runtime."""
-        (self.root / "devices" / "model.toml").write_text(f'transport = "local"\nruntimes = ["{runtime}"]\n')
-        work = prepared(Context(Workspace.open(self.root)), goals.Target("model", runtime, "fp32"))
-        (self.root / "devices" / "model.toml").unlink()
-        return [*(model.path for model in work.models), work.rig.probe, work.rig.reference]
 
     def make(self, stack: ExitStack) -> None:
         for kind, spec in zip(self.kinds, self.specs, strict=True):

@@ -58,7 +58,10 @@ class SshOptions:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
+    """What a device is and how its agent comes to life: ``devices/<id>.toml``.
+
+    ``cores`` are those that models run on; the last ones unless named.
+    """
 
     id: str
     transport: str
@@ -67,12 +70,17 @@ class Device:
     threads: int = 1
     facts: Mapping[str, Fact] = field(default_factory=dict)
     ssh: SshOptions | None = None
+    cores: tuple[int, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
+        if self.cores and (len(set(self.cores)) != len(self.cores) or min(self.cores) < 0 or len(self.cores) < self.threads):
+            raise ConfigError(
+                f"cores {list(self.cores)} must be distinct numbers from 0, as many as there are threads ({self.threads}) or more"
+            )
         if self.ssh is not None and self.transport != "ssh":
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
 

@@ -11,10 +11,23 @@ from pathlib import Path
 import hwnas_agent
 
 from hwnas.core.serial import sha256_file
+from hwnas.pipeline.context import Context
+from hwnas.pipeline.goals import Target
+from hwnas.pipeline.profiling import prepared
+from hwnas.workspace import Workspace
 from tests.rig.pretend import samples_ms
 
 HERE = Path(__file__).with_name("replaying")
 AGENT = str(Path(hwnas_agent.__file__).parents[1])
+
+
+def model_files(root: Path, runtime: str = "onnxruntime") -> list[Path]:
+    """Every file that a profile in the workspace at ``root`` measures on a runtime, written."""
+    descriptor = root / "devices" / "model.toml"
+    descriptor.write_text(f'transport = "local"\nruntimes = ["{runtime}"]\n')
+    work = prepared(Context(Workspace.open(root)), Target("model", runtime, "fp32"))
+    descriptor.unlink()
+    return [*(model.path for model in work.models), work.rig.probe, work.rig.reference]
 
 
 def recording(models: Iterable[Path], *, slow: float) -> dict[str, list[float]]:

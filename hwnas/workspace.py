@@ -203,6 +203,7 @@ class _Descriptor:
     ssh: SshOptions | None = None
     adb: AdbOptions | None = None
     native: NativeOptions | None = None
+    cores: tuple[int, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -273,6 +274,17 @@ def device_from(table: Mapping[str, object], path: Path) -> Device:
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
         native = read.native and read.native.beside(path.parent.resolve())
-        return Device(path.stem, read.transport, read.address, read.runtimes, read.threads, read.facts, ssh, read.adb, native)
+        return Device(
+            path.stem,
+            read.transport,
+            read.address,
+            read.runtimes,
+            read.threads,
+            read.facts,
+            ssh,
+            adb=read.adb,
+            native=native,
+            cores=read.cores,
+        )
     except ConfigError as problem:
         raise ConfigError(f"{path}: {problem}") from None

@@ -140,7 +140,10 @@ class NativeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a device is and how its agent comes to life: ``devices/<id>.toml``."""
+    """What a device is and how its agent comes to life: ``devices/<id>.toml``.
+
+    ``cores`` are those that models run on; the last ones unless named.
+    """
 
     id: str
     transport: str
@@ -151,6 +154,7 @@ class Device:
     ssh: SshOptions | None = None
     adb: AdbOptions | None = None
     native: NativeOptions | None = None
+    cores: tuple[int, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -160,6 +164,10 @@ class Device:
         if self.native is not None and set(self.runtimes) - {self.native.runtime}:
             raise ConfigError(
                 f"{self.native.tool} measures '{self.native.runtime}' and no other runtime; runtimes name {list(self.runtimes)}"
+            )
+        if self.cores and (len(set(self.cores)) != len(self.cores) or min(self.cores) < 0 or len(self.cores) < self.threads):
+            raise ConfigError(
+                f"cores {list(self.cores)} must be distinct numbers from 0, as many as there are threads ({self.threads}) or more"
             )
         if self.ssh is not None and self.transport != "ssh":
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")

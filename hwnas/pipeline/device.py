@@ -67,7 +67,7 @@ class Rig:
                 summary = run_session(
                     channel,
                     [Job(m.key, m.path) for m in models],
-                    replace(self.plan, seed=ctx.config.seed),
+                    replace(self.plan, seed=ctx.config.seed, affinity=device.cores),
                     runtime=self.target.runtime,
                     threads=self.target.threads,
                     probe=self.probe,

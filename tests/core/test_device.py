@@ -69,6 +69,13 @@ def test_a_device_needs_a_thread() -> None:
         Device("a", "local", threads=0)
 
 
+@pytest.mark.parametrize(("cores", "threads"), [((1, 1), 1), ((-1,), 1), ((0,), 2)])
+def test_cores_are_distinct_and_enough_for_the_threads(cores, threads):
+    assert Device("a", "local", threads=1, cores=(3, 0)).cores == (3, 0)
+    with pytest.raises(ConfigError, match="must be distinct numbers from 0"):
+        Device("a", "local", threads=threads, cores=cores)
+
+
 @pytest.mark.parametrize(
     "change",
     [

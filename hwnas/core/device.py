@@ -121,6 +121,16 @@ class Device:
         if self.ssh is not None and self.transport != "ssh":
             raise ConfigError(f"[ssh] is for devices whose transport is 'ssh', not '{self.transport}'")
 
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """States in which models are measured there, the one that stands for the device first: a benchmark program knows no quiet."""
+        return ("quiet", "typical") if self.native is None else ("typical",)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What budgets there may be about: a benchmark program tells no tails."""
+        return ("p50", "p90", "p99") if self.native is None else ("p50",)
+
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import MeasurePlan
+from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.serial import plain
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.forecast import forecast
@@ -15,6 +15,7 @@ from hwnas.pipeline.goals import Target
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS
+from hwnas.profiler.native import measure_native
 from hwnas.profiler.session import Job, Progress, run_session
 
 
@@ -34,9 +35,11 @@ class Rig:
         def measure(models: Sequence[TimedModel], keep: Callable[[str, Regimes], None]) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
             plan = replace(self.plan, seed=ctx.config.seed)
-            ahead = forecast(ctx.space, models, plan)
+            ahead = forecast(ctx.space, models, plan) if device.native is None else None
             if ahead is not None:
                 ctx.reporter.expect(f"{title}: {ahead}")
+            if device.native is not None:
+                return self._native(ctx, title, device, models, plan, keep)
             with ctx.reporter.stage(title, len(models)) as advance, LAUNCHERS.get(device.transport)(device).launch() as channel:
                 gauge = _Gauge(advance, len(models))
 
@@ -59,6 +62,34 @@ class Rig:
             return dict(plain(summary))
 
         return measure
+
+    def _native(
+        self,
+        ctx: Context,
+        title: str,
+        device: Device,
+        models: Sequence[TimedModel],
+        plan: MeasurePlan,
+        keep: Callable[[str, Regimes], None],
+    ) -> Mapping[str, Any]:
+        """The same with the device's benchmark program, which is no agent and so has no channel."""
+        with ctx.reporter.stage(title, len(models)) as advance:
+            gauge = _Gauge(advance, len(models))
+
+            def measured(key: str, regimes: Regimes) -> None:
+                keep(key, regimes)
+                gauge.measured(key)
+
+            summary = measure_native(
+                device,
+                [Job(m.key, m.path) for m in models],
+                plan,
+                threads=self.target.threads,
+                reference=self.reference,
+                on_measured=measured,
+                on_progress=gauge.progress,
+            )
+        return dict(plain(summary))
 
 
 class _Gauge:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.arch import Architecture, Codes
-from hwnas.core.device import MeasurePlan
+from hwnas.core.device import MeasurePlan, NativeOptions
 from hwnas.core.errors import ConfigError, PredictorError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
@@ -31,9 +31,8 @@ from hwnas.space.family import blockwise, family_of
 from hwnas.space.moves import sample_spread, unique
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
-from hwnas.workspace import BUDGET_REGIMES, BUDGET_STATISTICS
 
-CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
+CODE = ("hwnas.profiler.session", "hwnas.profiler.native", "hwnas_agent.__main__", *MODEL_CODE)
 JOURNAL = "journal.jsonl"
 AGAIN = "again.jsonl"
 """The journal of measuring again, until that is done and it takes the place of the first."""
@@ -56,9 +55,9 @@ class Profile:
 
     def summary(self, ctx: Context) -> dict[str, Any]:
         """What ``hwnas profile`` shows of it."""
-        predictor = self.predictor(ctx, regime="quiet", statistic="p50")
-        table = self.tables["quiet"]
-        smallest, largest = predictor.predict(predictor.minimum()).mean, self.largest_ms(ctx, regime="quiet", statistic="p50")
+        predictor = self.predictor(ctx, regime=self.regime, statistic="p50")
+        table = self.tables[self.regime]
+        smallest, largest = predictor.predict(predictor.minimum()).mean, self.largest_ms(ctx, regime=self.regime, statistic="p50")
         return {
             "target": self.target.label,
             "blocks": len(table.entries),
@@ -67,13 +66,18 @@ class Profile:
             "largest_ms": largest,
             "residual_std": None if predictor.scaling is None else predictor.scaling.relative_std,
             "quiet_share": table.facts.get("quiet_share"),
-            "table": self.paths["quiet"].name,
+            "table": self.paths[self.regime].name,
         }
+
+    @property
+    def regime(self) -> str:
+        """The one that stands for the device: ``quiet`` where that is known."""
+        return "quiet" if "quiet" in self.tables else next(iter(self.tables))
 
     @property
     def quiet_level_us(self) -> float | None:
         """How long the probe took when the device was quiet: what later sessions hold on to."""
-        level = self.tables["quiet"].facts.get("quiet_level_us")
+        level = self.tables[self.regime].facts.get("quiet_level_us")
         return float(level) if isinstance(level, (int, float)) else None
 
     def largest_ms(self, ctx: Context, *, regime: str, statistic: str) -> float:
@@ -99,7 +103,7 @@ def measured(ctx: Context, target: Target) -> Profile:
         ctx.reporter.reused(title)
     else:
         _measure(ctx, target, stage, title, Journal(stage.folder / JOURNAL))
-    paths = {regime: _path(stage.folder, target, regime) for regime in BUDGET_REGIMES}
+    paths = {regime: _path(stage.folder, target, regime) for regime in ctx.workspace.device(target.device).regimes}
     profile = Profile(target, {r: read_table(p) for r, p in paths.items()}, paths, stage.folder / JOURNAL, stage.key)
     if ctx.replay is None:  # what is found there is of this device, now
         _publish(ctx, profile)
@@ -174,8 +178,20 @@ def _stage(ctx: Context, target: Target) -> Stage:
     # a session that ran out of time goes on where it was when it is given more
     plan = replace(plan_of(ctx), max_seconds=MeasurePlan().max_seconds)
     # how a device is reached decides nothing that is measured on it
-    inputs = [plain(replace(device, ssh=None)), plain(target), ctx.space.id, plain(plan), ctx.config.profile.networks, replayed]
+    inputs = [
+        plain(replace(device, ssh=None, native=_by_content(device.native))),
+        plain(target),
+        ctx.space.id,
+        plain(plan),
+        ctx.config.profile.networks,
+        replayed,
+    ]
     return ctx.store.stage("profile", inputs, code=CODE, glue=__name__)
+
+
+def _by_content(native: NativeOptions | None) -> NativeOptions | None:
+    """A benchmark program is what is in its file, wherever that is."""
+    return native and replace(native, path=sha256_file(Path(native.path)) if Path(native.path).is_file() else Path(native.path).name)
 
 
 def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Journal) -> None:
@@ -191,10 +207,11 @@ def _measure(ctx: Context, target: Target, stage: Stage, title: str, journal: Jo
     facts = session_facts(conditions, journal)
     stage.reopen()  # killed from here on, the next run writes the tables from the journal
     journal.path.replace(stage.folder / JOURNAL)
-    for regime in BUDGET_REGIMES:
+    regimes = ctx.workspace.device(target.device).regimes
+    for regime in regimes:
         write_table(_table(ctx, target, regime, timings, networks, facts), stage.folder)
     names = []
-    for regime in BUDGET_REGIMES:
+    for regime in regimes:
         path = _path(stage.folder, target, regime)
         names += [str(p.relative_to(stage.folder)) for p in (path, samples_path(path))]
     stage.finish(*names)
@@ -259,7 +276,7 @@ def _path(root: Path, target: Target, regime: str) -> Path:
 
 
 def _accepted(ctx: Context, target: Target) -> Profile | None:
-    paths = {regime: _path(ctx.workspace.accepted_tables, target, regime) for regime in BUDGET_REGIMES}
+    paths = {regime: _path(ctx.workspace.accepted_tables, target, regime) for regime in ctx.workspace.device(target.device).regimes}
     if not all(path.is_file() for path in paths.values()):
         return None
     tables = {regime: read_table(path) for regime, path in paths.items()}
@@ -293,6 +310,6 @@ def _publish_predictors(ctx: Context, profile: Profile) -> None:
     A regime that was too disturbed for one is left out: no recipe may need it, and one that does says so by itself.
     """
     publish_space(ctx.store, ctx.space, ctx.space_options)
-    for regime, statistic in product(BUDGET_REGIMES, BUDGET_STATISTICS):
+    for regime, statistic in product(profile.tables, ctx.workspace.device(profile.target.device).statistics):
         with suppress(PredictorError):
             publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))

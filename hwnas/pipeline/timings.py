@@ -17,7 +17,7 @@ from hwnas.core.serial import content_id, parse, plain
 from hwnas.store.journal import Journal, read_journal
 
 Regimes = Mapping[str, Measurement]
-"""Measurements of one model by regime: ``quiet`` and ``typical``."""
+"""Measurements of one model by regime: those that its device's `hwnas.core.device.Device.regimes` name."""
 
 Measure = Callable[[Sequence["TimedModel"], Callable[[str, Regimes], None]], Mapping[str, Any]]
 """Measures models on the device, calling back as each is finished, and returns facts of the session."""
@@ -117,13 +117,14 @@ def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]
 
 
 def _has_facts(regimes: object) -> bool:
-    quiet = regimes.get("quiet") if isinstance(regimes, Mapping) else None
-    return isinstance(quiet, Mapping) and isinstance(quiet.get("facts"), Mapping)
+    found = list(regimes.values()) if isinstance(regimes, Mapping) else []
+    return bool(found) and all(isinstance(one, Mapping) and isinstance(one.get("facts"), Mapping) for one in found)
 
 
 def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:
     """At which level of the probe each model in the journal was timed, in us; models without one are left out."""
-    levels = {key: record["regimes"]["quiet"]["facts"].get("quiet_level_us") for key, record in _known(conditions, journal).items()}
+    quiet = {key: record["regimes"]["quiet"] for key, record in _known(conditions, journal).items() if "quiet" in record["regimes"]}
+    levels = {key: measurement["facts"].get("quiet_level_us") for key, measurement in quiet.items()}
     return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
 
 

@@ -264,8 +264,22 @@ class Workspace:
                 raise ConfigError(
                     f"{path}: device '{device.id}' has no runtime '{recipe.runtime}'; {suggest(recipe.runtime, device.runtimes)}"
                 )
+            _require_measured(recipe, device, path)
             found[path.stem] = recipe
         return found
+
+
+def _require_measured(recipe: Recipe, device: Device, path: Path) -> None:
+    if device.native is None:
+        return
+    for name, value, known in (("regime", recipe.regime, device.regimes), ("statistic", recipe.statistic, device.statistics)):
+        if value not in known:
+            raise ConfigError(
+                f"{path}: {name} '{value}' is not measured on '{device.id}', where {device.native.tool} measures;"
+                f' write {name} = "{known[0]}"'
+            )
+    if recipe.runtime != device.native.runtime:
+        raise ConfigError(f"{path}: {device.native.tool} on '{device.id}' measures '{device.native.runtime}', not '{recipe.runtime}'")
 
 
 def device_from(table: Mapping[str, object], path: Path) -> Device:
@@ -274,11 +288,12 @@ def device_from(table: Mapping[str, object], path: Path) -> Device:
     try:
         ssh = (read.ssh or SshOptions()).beside(path.parent.resolve()) if read.ssh or read.transport == "ssh" else None
         native = read.native and read.native.beside(path.parent.resolve())
+        runtimes = read.runtimes or ((native.runtime,) if native else ())
         return Device(
             path.stem,
             read.transport,
             read.address,
-            read.runtimes,
+            runtimes,
             read.threads,
             read.facts,
             ssh,

@@ -176,6 +176,21 @@ class Device:
         if self.transport == "adb" and not (self.address.isprintable() and " " not in self.address):
             raise ConfigError(f"address {self.address!r} is no serial number; 'adb devices' shows them")
 
+    @property
+    def answers(self) -> bool:
+        """Whether an agent can be asked at any time what the device is: not a page, which somebody has to open, nor a benchmark program."""
+        return self.native is None and self.transport != "browser" and (self.adb is None or self.adb.agent != "browser")
+
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """States in which models are measured there, the one that stands for the device first: a benchmark program knows no quiet."""
+        return ("quiet", "typical") if self.native is None else ("typical",)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What budgets there may be about: a benchmark program tells no tails."""
+        return ("p50", "p90", "p99") if self.native is None else ("p50",)
+
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:

@@ -22,6 +22,7 @@ from hwnas.core.errors import (
 from hwnas.pipeline.advice import advice
 from hwnas.profiler.channel import LAUNCHERS, Launcher
 from hwnas.profiler.check import DeviceReport, check
+from hwnas.profiler.native import native_words
 
 DEADLINE_S = 120.0
 """For a connection, a login, an agent that is pushed, and its runtimes, each imported."""
@@ -76,6 +77,8 @@ def _outcome(device: Device, found: Checked | BaseException | None, deadline_s: 
 def check_device(device: Device, *, wait_s: float | None = None) -> Checked:
     """Start the device's agent, ask it, and end it; a device that cannot be asked is a result, not an error."""
     try:
+        if device.native is not None:
+            return Checked(device.id, True, True, native_words(device), ())
         report = report_of(device, wait_s=wait_s)
     except (DeviceError, UsageError) as problem:
         return Checked(device.id, False, False, str(problem), (_remedy(device, problem),))

@@ -19,6 +19,7 @@ from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS, Channel
 from hwnas.profiler.check import DeviceReport, read_hello
+from hwnas.profiler.native import measure_native
 from hwnas.profiler.session import Job, OnBusy, run_session
 from hwnas.profiler.summary import Progress
 from hwnas.profiler.together import StoppableChannel
@@ -48,6 +49,9 @@ class Rig:
 
         def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
+            plan = replace(self.plan, seed=ctx.config.seed, affinity=device.cores)
+            if device.native is not None:
+                return self._native(ctx, title, device, models, plan, keep)
             with ctx.reporter.stage(title, len(models)) as advance, _channel(ctx, device) as channel:
                 gauge = _Gauge(advance, len(models))
 
@@ -67,7 +71,7 @@ class Rig:
                 summary = run_session(
                     channel,
                     [Job(m.key, m.path) for m in models],
-                    replace(self.plan, seed=ctx.config.seed, affinity=device.cores),
+                    plan,
                     runtime=self.target.runtime,
                     threads=self.target.threads,
                     probe=self.probe,
@@ -84,6 +88,34 @@ class Rig:
             return dict(plain(summary))
 
         return measure
+
+    def _native(
+        self,
+        ctx: Context,
+        title: str,
+        device: Device,
+        models: Sequence[TimedModel],
+        plan: MeasurePlan,
+        keep: Keep,
+    ) -> Mapping[str, Any]:
+        """The same with the device's benchmark program, which is no agent and so has no channel."""
+        with ctx.reporter.stage(title, len(models)) as advance:
+            gauge = _Gauge(advance, len(models))
+
+            def measured(key: str, regimes: Regimes) -> None:
+                keep(key, regimes)
+                gauge.measured(key)
+
+            summary = measure_native(
+                device,
+                [Job(m.key, m.path) for m in models],
+                plan,
+                threads=self.target.threads,
+                reference=self.reference,
+                on_measured=measured,
+                on_progress=gauge.progress,
+            )
+        return dict(plain(summary))
 
 
 def ask(ctx: Context, target: Target) -> Identity:

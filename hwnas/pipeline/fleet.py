@@ -94,7 +94,8 @@ def _note_changes(ctx: Context, profiles: Sequence[Profile]) -> None:
         except DeviceError as problem:
             ctx.reporter.note(f"{profile.target.label}: whether the device has changed since cannot be said: {problem}")
 
-    askable = [p for p in profiles if ctx.workspace.device(p.target.device).transport != "browser"]
+    devices = {profile.target.device: ctx.workspace.device(profile.target.device) for profile in profiles}
+    askable = [p for p in profiles if devices[p.target.device].answers]
     at_once(ctx, [Task(profile.target, partial(compare, profile)) for profile in askable], status="asked")
 
 
@@ -111,7 +112,7 @@ def _say_what_is_ahead(ctx: Context, work: Sequence[Work]) -> None:
         table = None
         with suppress(TableError):  # of a table that no longer fits, the measuring is the cure
             at_hand = profile_at_hand(ctx, one.target)
-            table = None if at_hand is None else at_hand.tables["quiet"]
+            table = None if at_hand is None else at_hand.table
         kept = len(one.models) - len(missing)
         expected = forecast(ctx.space, missing, one.rig.plan, runtime=one.target.runtime, kept=kept, at_hand=table)
         ctx.reporter.expect(f"{one.title}: {expected}")

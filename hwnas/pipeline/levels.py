@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from hwnas.core.device import Fact
 from hwnas.core.errors import DeviceError
-from hwnas.export.exporter import PAGE_RUNTIMES, RUNTIME_FORMATS
+from hwnas.export.exporter import RUNTIME_FORMATS
 from hwnas.export.level import DEFAULT, OnnxLevel, newest_level
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
@@ -38,7 +38,7 @@ def level_of(ctx: Context, target: Target, conditions: Conditions, journal: Jour
     noted = noted_level(conditions, journal, ctx.replay)
     if noted is not None:
         return OnnxLevel(*noted)
-    level = _asked(ctx, target) if ctx.replay is None and _can_be_asked(ctx, target) else DEFAULT
+    level = _asked(ctx, target) if ctx.replay is None and ctx.workspace.device(target.device).answers else DEFAULT
     note_level(conditions, journal, (level.ir_version, level.opset))
     return level
 
@@ -52,11 +52,6 @@ def level_in(facts: Mapping[str, Fact]) -> OnnxLevel:
 def level_facts(target: Target, level: OnnxLevel) -> dict[str, Fact]:
     """The facts that `level_in` reads; none of a target whose files are not ONNX."""
     return {_IR: level.ir_version, _OPSET: level.opset} if reads_onnx(target) else {}
-
-
-def _can_be_asked(ctx: Context, target: Target) -> bool:
-    """Not a page, which somebody would have to open once more, and not a program that only measures."""
-    return target.runtime not in PAGE_RUNTIMES and ctx.workspace.device(target.device).native is None
 
 
 def _asked(ctx: Context, target: Target) -> OnnxLevel:

@@ -25,7 +25,6 @@ from hwnas.pipeline.modelfiles import OVERHEAD
 from hwnas.pipeline.searching import publish_latency, publish_space
 from hwnas.pipeline.timings import Regimes
 from hwnas.space.family import blockwise
-from hwnas.workspace import BUDGET_REGIMES, BUDGET_STATISTICS
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def profile_at_hand(ctx: Context, target: Target) -> Profile | None:
 
 
 def _read(ctx: Context, root: Path, target: Target) -> Profile | None:
-    paths = {regime: table_file(root, target, regime) for regime in BUDGET_REGIMES}
+    paths = {regime: table_file(root, target, regime) for regime in ctx.workspace.device(target.device).regimes}
     if not all(path.is_file() for path in paths.values()):
         return None
     tables = {regime: read_table(path) for regime, path in paths.items()}
@@ -176,6 +175,6 @@ def publish_predictors(ctx: Context, profile: Profile) -> None:
     A regime that was too disturbed for one is left out: no recipe may need it, and one that does says so by itself.
     """
     publish_space(ctx.store, ctx.space, ctx.space_options)
-    for regime, statistic in product(profile.tables, BUDGET_STATISTICS):
+    for regime, statistic in product(profile.tables, ctx.workspace.device(profile.target.device).statistics):
         with suppress(PredictorError):
             publish_latency(ctx.store, profile.predictor(ctx, regime=regime, statistic=statistic))

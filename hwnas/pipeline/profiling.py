@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hwnas.core.arch import Architecture
-from hwnas.core.device import Measurement, MeasurePlan
+from hwnas.core.device import Device, Measurement, MeasurePlan, NativeOptions
 from hwnas.core.errors import ConfigError, TooNoisy
-from hwnas.core.serial import plain, write_atomic
+from hwnas.core.serial import plain, sha256_file, write_atomic
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import read_table, samples_path, write_table
 from hwnas.pipeline.context import Context
@@ -46,9 +47,8 @@ from hwnas.profiler.summary import SessionSummary
 from hwnas.space.family import blockwise
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
-from hwnas.workspace import BUDGET_REGIMES
 
-CODE = ("hwnas.profiler.session", "hwnas_agent.__main__", *MODEL_CODE)
+CODE = ("hwnas.profiler.session", "hwnas.profiler.native", "hwnas_agent.__main__", *MODEL_CODE)
 GLUE = (__name__, "hwnas.pipeline.targets", "hwnas.pipeline.profile")
 JOURNAL = "journal.jsonl"
 AGAIN = "again.jsonl"
@@ -60,7 +60,7 @@ MAX_SESSIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A target whose models are written, and that is to be measured: what ``journal`` lacks of ``models``.
+    """A target whose models are written, and that is to be measured: what ``journal`` lacks of ``models``, for tables of ``regimes``.
 
     With ``busy_will_do`` a device that is never quiet gives a profile of that state; without, it is too noisy.
     """
@@ -71,17 +71,13 @@ class Work:
     models: tuple[TimedModel, ...]
     networks: tuple[Architecture, ...]
     rig: Rig
+    regimes: tuple[str, ...]
     busy_will_do: bool = False
 
     @property
     def sustained(self) -> bool:
         """Whether the device is kept hot."""
         return self.rig.plan.heat_s > 0
-
-    @property
-    def regimes(self) -> tuple[str, ...]:
-        """Those that it will have tables of."""
-        return regimes_of(self.sustained)
 
     @property
     def title(self) -> str:
@@ -99,9 +95,11 @@ class Work:
         return tuple(m for m in self.models if m.key not in timed_ones)
 
 
-def regimes_of(sustained: bool) -> tuple[str, ...]:
-    """What a profile has tables of."""
-    return ("sustained",) if sustained else BUDGET_REGIMES
+def regimes_of(device: Device, *, sustained: bool) -> tuple[str, ...]:
+    """What a profile of ``device`` has tables of; `ConfigError` where it cannot be kept hot."""
+    if sustained and device.native is not None:
+        raise ConfigError(f"{device.id}: {device.native.tool} cannot keep a device hot; leave --sustained out")
+    return ("sustained",) if sustained else device.regimes
 
 
 def found(ctx: Context, target: Target, *, accepted: bool, sustained: bool = False) -> Profile | None:
@@ -119,7 +117,7 @@ def found(ctx: Context, target: Target, *, accepted: bool, sustained: bool = Fal
     if not stage.done:
         return None
     ctx.reporter.reused(f"profile {target.label}{' hot' * sustained}")
-    return _profile(target, stage, regimes_of(sustained))
+    return _profile(target, stage, regimes_of(ctx.workspace.device(target.device), sustained=sustained))
 
 
 def prepared(ctx: Context, target: Target, *, anew: bool = False, sustained: bool = False, busy_will_do: bool = False) -> Work:
@@ -234,8 +232,14 @@ def _stage(ctx: Context, target: Target, plan: MeasurePlan, *, name: str = "") -
     # a session that ran out of time goes on where it was when it is given more
     fixed = plain(replace(plan, max_seconds=MeasurePlan().max_seconds))
     # how a device is reached decides nothing that is measured on it
-    inputs = [plain(replace(device, ssh=None, adb=None)), plain(target), ctx.space.id, fixed, ctx.config.profile.networks, replayed]
+    known = plain(replace(device, ssh=None, adb=None, native=_by_content(device.native)))
+    inputs = [known, plain(target), ctx.space.id, fixed, ctx.config.profile.networks, replayed]
     return ctx.store.stage(name or ("profile-sustained" if plan.heat_s > 0 else "profile"), inputs, code=CODE, glue=GLUE)
+
+
+def _by_content(native: NativeOptions | None) -> NativeOptions | None:
+    """A benchmark program is what is in its file, wherever that is."""
+    return native and replace(native, path=sha256_file(Path(native.path)) if Path(native.path).is_file() else Path(native.path).name)
 
 
 def _profile(target: Target, stage: Stage, regimes: Sequence[str]) -> Profile:
@@ -251,7 +255,8 @@ def _work(ctx: Context, target: Target, stage: Stage, journal: Journal, plan: Me
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
         models = (files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks))
     rig = Rig(target, files.probe(), reference_of(ctx, files), plan, level=level)
-    return Work(target, stage, journal, models, tuple(networks), rig)
+    regimes = regimes_of(ctx.workspace.device(target.device), sustained=plan.heat_s > 0)
+    return Work(target, stage, journal, models, tuple(networks), rig, regimes)
 
 
 def _one_speed(ctx: Context, work: Work) -> dict[str, Regimes]:

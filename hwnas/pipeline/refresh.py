@@ -31,7 +31,6 @@ DEFAULT_BLOCKS = 12
 LEAST_BLOCKS = 3
 NETWORKS = 3
 MAX_SECONDS = 120.0
-REGIME = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def sampled(ctx: Context, target: Target, *, blocks: int = DEFAULT_BLOCKS) -> Sa
     profile = profile_at_hand(ctx, target)
     if profile is None:
         raise TableError(f"{target.label}: no table to compare with; run 'hwnas profile {target.device}'")
-    table, files = profile.tables[REGIME], model_files(ctx, target, profile.level)
+    table, files = profile.table, model_files(ctx, target, profile.level)
     rng = np.random.default_rng(ctx.config.seed)
     words = {block.key: block for block in blockwise(ctx.space).vocabulary(ctx.space)}
     by_time = sorted(words, key=lambda key: table.entries[key].quantile_ms("p50"))
@@ -126,15 +125,16 @@ def compared(ctx: Context, sample: Sample) -> Refresh:
     if any(record.get("kind") == "verdict" for record in journal.records):
         sample.journal.unlink()
         journal = Journal(sample.journal)
-    changes = sample.profile.identity.changes(ask(ctx, sample.target))
+    answers = ctx.workspace.device(sample.target.device).answers
+    changes = sample.profile.identity.changes(ask(ctx, sample.target)) if answers else ()
     # after an update the probe may take longer, too; on the same device a slower one is a busy device
     rig = replace(sample.rig, quiet_level_us=None if changes else sample.profile.quiet_level_us)
     conditions = conditions_of(sample.target, "refresh")
     timings = timed(conditions, sample.models, journal, measure=rig.measure(ctx, sample.title))
-    found = compare(_before(sample.profile.tables[REGIME]), {key: regimes[REGIME] for key, regimes in timings.items()})
+    found = compare(_before(sample.profile.table), {key: regimes[sample.profile.regime] for key, regimes in timings.items()})
     identity = identity_of(conditions, journal)
     journal.append({"kind": "verdict", "conditions": conditions.id, "verdict": found.verdict, "identity": plain(identity)})
-    return Refresh(sample.target, sample.profile.paths[REGIME], found, changes)
+    return Refresh(sample.target, sample.profile.paths[sample.profile.regime], found, changes)
 
 
 def vouched(ctx: Context, profile: Profile, now: Identity) -> bool:

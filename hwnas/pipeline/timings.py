@@ -18,7 +18,7 @@ from hwnas.pipeline.identity import Identity
 from hwnas.store.journal import Journal, read_journal
 
 Regimes = Mapping[str, Measurement]
-"""Measurements of one model by regime: ``quiet`` and ``typical``, or one of a device that is ``busy`` or kept hot (``sustained``)."""
+"""Measurements of one model by regime: those of `hwnas.core.device.Device.regimes`, or ``busy`` or ``sustained`` alone."""
 
 Keep = Callable[[str, Regimes], None]
 """Takes the timing of a model as soon as it is finished."""
@@ -184,8 +184,8 @@ def _has_facts(regimes: object) -> bool:
 
 def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:
     """At which level of the probe each model in the journal was timed, in us; models without one are left out."""
-    quiet = {key: record["regimes"].get("quiet", {"facts": {}}) for key, record in _known(conditions, journal).items()}
-    levels = {key: measured["facts"].get("quiet_level_us") for key, measured in quiet.items()}
+    quiet = {key: record["regimes"]["quiet"] for key, record in _known(conditions, journal).items() if "quiet" in record["regimes"]}
+    levels = {key: measurement["facts"].get("quiet_level_us") for key, measurement in quiet.items()}
     return {key: float(level) for key, level in levels.items() if isinstance(level, (int, float)) and level > 0}
 
 

@@ -33,7 +33,7 @@ TAIL_REL_CI = 0.10
 class Timing:
     """One statistic of one file on the device, in both regimes, with the interval of the one that the budget is about."""
 
-    quiet: Measurement
+    quiet: Measurement | None
     typical: Measurement
     regime: str
     statistic: str
@@ -58,7 +58,7 @@ class Timing:
         return self.interval_ms[1] <= budget_ms
 
     def _of(self, regime: str) -> Measurement:
-        return self.quiet if regime == "quiet" else self.typical
+        return self.quiet if regime == "quiet" and self.quiet is not None else self.typical
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bench:
             timings = self._session(self._conditions(precision, statistic), group)
             for artifact in group:
                 regimes = timings[f"file:{artifact.sha256}"]
-                out[artifact.sha256] = Timing(regimes["quiet"], regimes["typical"], regime, statistic)
+                out[artifact.sha256] = Timing(regimes.get("quiet"), regimes["typical"], regime, statistic)
         return out
 
     def _conditions(self, precision: str, statistic: str) -> Conditions:
@@ -146,10 +146,11 @@ class Bench:
     def drift(self, *, statistic: str) -> float | None:
         """How much slower the device was in the last session than when the table was measured: median ratio of the anchors, minus 1."""
         conditions = self._conditions(self.profile.target.precision, statistic)
-        known = self.profile.tables["quiet"].networks
+        regime = self.profile.regime
+        known = self.profile.tables[regime].networks
         timings = {r["key"]: r for r in self.journal.records if r.get("kind") == "timing" and r.get("conditions") == conditions.id}
         ratios = [
-            float(np.median(record["regimes"]["quiet"]["samples_ms"])) / known[key].measurement.quantile_ms("p50")
+            float(np.median(record["regimes"][regime]["samples_ms"])) / known[key].measurement.quantile_ms("p50")
             for key, record in timings.items()
             if key in known
         ]

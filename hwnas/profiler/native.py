@@ -79,6 +79,18 @@ def measure_native(
         return session.measure(jobs, Job("reference", reference))
 
 
+def native_words(device: Device) -> str:
+    """What there is to say of a device on which a benchmark program measures, once it is there and runs commands."""
+    if device.native is None:
+        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
+    check_arguments(device.native.tool, device.native.args)
+    with SHELLS.get(device.transport)(device) as shell:
+        shell.push(Path(device.native.path), device.native.tool, executable=True)
+        status, words = shell.run(["uname", "-sm"], timeout_s=30.0)
+    system = printable(words.strip(), 60) if status == 0 else "a system that does not say what it is"
+    return f"{system}; no agent: {device.native.tool} measures {device.native.runtime} there, in the typical regime alone"
+
+
 class _Session:
     def __init__(
         self,

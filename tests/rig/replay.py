@@ -17,7 +17,7 @@ from hwnas.pipeline.profiling import prepared
 from hwnas.workspace import Workspace
 from tests.rig.pretend import samples_ms
 
-HERE = Path(__file__).with_name("replaying")
+HERE = Path(__file__).with_name("recorded")
 AGENT = str(Path(hwnas_agent.__file__).parents[1])
 
 

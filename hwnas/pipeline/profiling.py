@@ -16,6 +16,7 @@ from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import ConfigError, PredictorError, TooNoisy, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.serial import content_id, plain, sha256_file, write_atomic
+from hwnas.export.exporter import RUNTIME_FORMATS, require_precision
 from hwnas.export.level import OnnxLevel
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.table import LatencyTable, Network, table_path
@@ -147,6 +148,8 @@ def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precis
         targets = [replace(t, precision=precision) for t in targets]
     if not targets:
         raise ConfigError(f"device '{device}' names no runtimes; add them to devices/{device}.toml or give --runtime")
+    for target in targets:
+        require_precision(RUNTIME_FORMATS[target.runtime], target.precision)
     return list(dict.fromkeys(targets))
 
 

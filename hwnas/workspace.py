@@ -18,7 +18,7 @@ from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, parse, read_toml
 from hwnas.data import Limits
-from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
 from hwnas.profiler.channel import LAUNCHERS
 from hwnas.search.strategy import STRATEGIES
 from hwnas.space.family import SpaceOptions, find_space
@@ -180,6 +180,8 @@ class Recipe:
         require_known("statistic", self.statistic, BUDGET_STATISTICS)
         require_known("regime", self.regime, BUDGET_REGIMES)
         require_known("precision", self.precision, PRECISIONS)
+        for precision in (self.precision, *(["int8"] if self.int8 else [])):
+            require_precision(RUNTIME_FORMATS[self.runtime], precision)
         seen: dict[LatencyLimit, str] = {}
         for text in self.budgets:
             limit = replace(LatencyLimit.parse(text), text="")

@@ -18,7 +18,7 @@ from hwnas.core.serial import STRICT
 Fact = str | int | float | bool | None
 QUANTILES = {"p10": 0.10, "p25": 0.25, "p50": 0.50, "p90": 0.90, "p99": 0.99}
 REGIMES = ("quiet", "typical", "busy", "sustained")
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True, slots=True)

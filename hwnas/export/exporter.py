@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 Layout = Literal["NCHW", "NHWC"]
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"pt2": ("fp32", "fp16", "bf16")})
+"""Which precisions a format is written in, where it is not fp32 and int8."""
 
 PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
 """What runs in a browser: runtimes of their own, with times of their own."""
 ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", *PAGE_RUNTIMES)
 """What reads ONNX: one runtime a provider, since their times have nothing to do with one another."""
-RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite"} | dict.fromkeys(ONNX_RUNTIMES, "onnx"))
+RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite", "torch-cuda": "pt2"} | dict.fromkeys(ONNX_RUNTIMES, "onnx"))
 """The file format that each runtime reads."""
 
 
@@ -86,6 +88,13 @@ def exporter_for(runtime: str) -> Exporter:
         return EXPORTERS.get(RUNTIME_FORMATS[runtime])
     except KeyError:
         raise UnknownNameError(f"unknown runtime '{runtime}'; {suggest(runtime, RUNTIME_FORMATS)}") from None
+
+
+def require_precision(form: str, precision: str) -> None:
+    """Raise `ConfigError` where files of the format ``form`` are not written in ``precision``."""
+    known = FORMAT_PRECISIONS.get(form, ("fp32", "int8"))
+    if precision not in known:
+        raise ConfigError(f"format '{form}' is not written in {precision}; it is in {', '.join(known)}")
 
 
 def as_graph(module: nn.Module | Graph, spec: ExportSpec) -> Graph:

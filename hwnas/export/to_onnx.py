@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import hwnas
 from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, store
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, require_precision, store
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -47,6 +47,7 @@ class OnnxExporter:
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. A file that is not ``timing_only`` has passed the ONNX checker."""
+        require_precision(self.format, spec.precision)
         data = onnx_bytes(as_graph(module, spec), level=spec.level, metadata=spec.metadata)
         if spec.calibration is not None and spec.precision == "int8":
             if spec.level.opset < PER_CHANNEL_OPSET:

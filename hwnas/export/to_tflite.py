@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import hwnas
 from hwnas.core.errors import UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, store
+from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, require_precision, store
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -51,6 +51,7 @@ class TfliteExporter:
 
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. What the writer does not know goes to `hwnas.export.fallback`."""
+        require_precision(self.format, spec.precision)
         try:
             data = tflite_bytes(as_graph(module, spec), metadata=spec.metadata)
         except UnsupportedOpError as problem:

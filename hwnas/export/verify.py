@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import struct
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +97,7 @@ def check_artifact(path: Path, *, sha256: str = "", size_bytes: int | None = Non
         raise VerificationError(f"{path}: has {size} bytes; {MAX_BYTES if size_bytes is None else size_bytes} were expected")
     if sha256 and sha256_file(path) != sha256:
         raise VerificationError(f"{path}: was changed after it was exported (its SHA-256 is another); export it again")
-    checks = {".onnx": _check_onnx, ".tflite": _check_tflite}
+    checks = {".onnx": _check_onnx, ".tflite": _check_tflite, ".pt2": _check_torch}
     if path.suffix not in checks:
         raise UsageError(f"{path}: not a format that can be checked; known: {', '.join(sorted(checks))}")
     checks[path.suffix](path, path.read_bytes())
@@ -138,6 +141,21 @@ def _tensors(onnx: Any, graph: Any) -> Iterator[Any]:
             yield from [*attribute.tensors, *([attribute.t] if attribute.type == onnx.AttributeProto.TENSOR else [])]
             for inner in [*attribute.graphs, *([attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else [])]:
                 yield from _tensors(onnx, inner)
+
+
+def _check_torch(path: Path, data: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            sizes = {entry.filename.partition("/")[2]: entry.file_size for entry in archive.infolist()}
+            lists = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith("_config.json")]
+            pickled = any(one["use_pickle"] for told in lists for one in told["config"].values())
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, RuntimeError, EOFError) as problem:
+        raise VerificationError(f"{path}: not a PyTorch program ({type(problem).__name__})") from None
+    if not sizes.get("models/model.json"):
+        raise VerificationError(f"{path}: not a PyTorch program (it computes nothing)")
+    # torch runs what is pickled as it loads it
+    if pickled or any(size for name, size in sizes.items() if name.startswith("data/sample_inputs/")):
+        raise VerificationError(f"{path}: holds pickled objects; only plain weights are loaded")
 
 
 def _check_tflite(path: Path, data: bytes) -> None:

@@ -22,7 +22,15 @@ from hwnas.space.family import family_of
 from hwnas.store.sources import source_digest
 from hwnas.supernet.family import supernet_family
 
-CODE = ("hwnas.export.to_onnx", "hwnas.export.to_tflite", "hwnas.export.quantize", "hwnas.export.probes", "hwnas.supernet.mobilenet_v3")
+CODE = (
+    "hwnas.export.to_onnx",
+    "hwnas.export.to_tflite",
+    "hwnas.export.to_torch",
+    "hwnas.export.torch_network",
+    "hwnas.export.quantize",
+    "hwnas.export.probes",
+    "hwnas.supernet.mobilenet_v3",
+)
 OVERHEAD = "overhead"
 Shape = tuple[int, int, int]
 

@@ -11,6 +11,7 @@ from hwnas.core.arch import Architecture, Codes
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import suggest
+from hwnas.export.exporter import RUNTIME_FORMATS, require_precision
 from hwnas.export.level import OnnxLevel
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target, target_of
@@ -36,6 +37,8 @@ def targets_for(ctx: Context, device: str, *, runtime: str | None = None, precis
         targets = [replace(t, precision=precision) for t in targets]
     if not targets:
         raise ConfigError(f"device '{device}' names no runtimes; add them to devices/{device}.toml or give --runtime")
+    for target in targets:
+        require_precision(RUNTIME_FORMATS[target.runtime], target.precision)
     return list(dict.fromkeys(targets))
 
 

@@ -37,7 +37,7 @@ def verify_files(ctx: Context, path: Path, *, timing: bool) -> dict[str, Any]:
     path = path / MANIFEST if path.is_dir() else path
     manifest = check_manifest(path)
     folder = path.parent
-    models = [entry for entry in manifest.files if entry.path.endswith((".onnx", ".tflite"))]
+    models = [entry for entry in manifest.files if Path(entry.path).suffix[1:] in EXPORTERS.names()]
     for entry in models:
         check_artifact(folder / entry.path, sha256=entry.sha256, size_bytes=entry.size_bytes)
     checked: dict[str, Any] = {"manifest": str(path), "arch": manifest.arch_id, "files": len(manifest.files), "bytes": "as exported"}

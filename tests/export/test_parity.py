@@ -171,15 +171,19 @@ def test_specifications_that_cannot_be_followed(tmp_path: Path) -> None:
 
 RUN_ALONE = """
 import sys
-for name in ("hwnas", "torch", "onnx", "ai_edge_quantizer"):
+path, taken, answered = sys.argv[1:]
+for name in ("hwnas", "onnx", "ai_edge_quantizer", *([] if path.endswith(".pt2") else ["torch"])):
     sys.modules[name] = None
 import numpy as np
-path, taken, answered = sys.argv[1:]
 images = np.load(taken)
 if path.endswith(".onnx"):
     import onnxruntime
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     answers = [session.run(["logits"], {"image": image[None]})[0] for image in images]
+elif path.endswith(".pt2"):
+    import torch
+    network = torch.export.load(path).module()
+    answers = [network(torch.from_numpy(image[None]).contiguous(memory_format=torch.channels_last)).numpy() for image in images]
 else:
     from ai_edge_litert.interpreter import Interpreter
     runner = Interpreter(path).get_signature_runner()

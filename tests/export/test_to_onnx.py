@@ -15,7 +15,7 @@ from torch import nn
 from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.export import EXPORTERS, ExportSpec
 from hwnas.export.graph import INPUT, OUTPUT, Activation, Affine, Graph
-from hwnas.export.level import NEWEST, OnnxLevel
+from hwnas.export.level import DEFAULT, NEWEST, OnnxLevel
 from hwnas.export.lower import lower
 from hwnas.export.to_onnx import onnx_bytes
 from tests.export.networks import BlockConfig, block, small_net
@@ -106,3 +106,19 @@ def test_int8_for_a_runtime_too_old_for_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"int8 needs opset 13, .*reads 12; take fp32"):
         EXPORTERS.get("onnx").export(small_net(), spec, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_level_decides_nothing_about_speed(precision: str, tmp_path: Path) -> None:
+    """The runtime makes the same of a file of every level: timings of different levels are comparable."""
+    noise = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    made = []
+    for level in (OnnxLevel(8, 15), DEFAULT, NEWEST):
+        spec = ExportSpec(input_shape=(3, 16, 16), precision=precision, calibration=noise if precision == "int8" else None, level=level)
+        artifact = EXPORTERS.get("onnx").export(small_net(), spec, tmp_path / f"{level.opset}.onnx")
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{level.opset}.optimised.onnx")
+        options.log_severity_level = 4  # it warns that the optimised model is of this machine
+        onnxruntime.InferenceSession(artifact.path, options, providers=["CPUExecutionProvider"])
+        made.append(Counter((node.domain, node.op_type) for node in onnx.load(options.optimized_model_filepath).graph.node))
+    assert made[0] == made[1] == made[2]

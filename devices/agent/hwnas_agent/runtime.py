@@ -1,7 +1,8 @@
 """What an inference runtime is to the agent: a file is loaded and becomes a callable that runs it once.
 
-The call returns when the result is there: a runtime whose device works on by itself waits for it within the call, so that the clock around
-the call shows the device's time. Inputs are random, fixed by a seed, in the model's own shapes and types.
+The call returns when the result is there, so that the clock around it shows the device's time. A runtime whose device works on by itself
+either waits within the call (onnxruntime on CUDA) or brings a clock of its own that waits (torch on CUDA). Inputs are random, fixed by a
+seed, in the model's own shapes and types.
 """
 
 from __future__ import annotations
@@ -71,11 +72,15 @@ class Found(NamedTuple):
 
 
 class Runtime(NamedTuple):
-    """A runtime that is ready: its version, what executes the models, and how a file becomes a callable (path, threads, seed)."""
+    """A runtime that is ready: its version, what executes the models, and how a file becomes a callable (path, threads, seed).
+
+    ``clock`` gives the nanoseconds by which its calls are timed, where those of this process are not the right ones.
+    """
 
     version: str
     provider: str
     load: Callable[[str, int, int], Run | Loaded]
+    clock: Callable[[], int] | None = None
 
 
 def counted(nodes: dict[str, list[str]], wanted: str) -> Execution:

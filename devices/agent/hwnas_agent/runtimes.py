@@ -8,12 +8,14 @@ from typing import Callable
 from hwnas_agent.runtime import IMPORT_ERRORS, Found, ModelUnusable, Run, Runtime, RuntimeUnusable
 from hwnas_agent.runtime_litert import litert
 from hwnas_agent.runtime_onnx import PROVIDERS, onnx_limits, onnxruntime
+from hwnas_agent.runtime_torch import torch_on
 
 __all__ = ["RUNTIMES", "ModelUnusable", "Run", "Runtime", "RuntimeUnusable", "find_runtime", "open_runtime"]
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     **{name: partial(onnxruntime, name) for name in PROVIDERS},
     "litert": litert,
+    "torch-cuda": torch_on,
 }
 
 

@@ -12,6 +12,7 @@ import queue
 import select
 import signal
 import threading
+import time
 from typing import Callable
 
 from hwnas_agent import wire
@@ -123,7 +124,8 @@ class Agent:
 
     def _session(self, begin: wire.Message, plan: wire.Message, cores: list[int]) -> None:
         runtime = open_runtime(begin["runtime"])
-        session = Session(runtime, Settings(threads=begin["threads"], quiet_level_us=begin["quiet_level_us"], **plan), self.emit)
+        settings = Settings(threads=begin["threads"], quiet_level_us=begin["quiet_level_us"], **plan)
+        session = Session(runtime, settings, self.emit, clock=runtime.clock or time.perf_counter_ns)
         self.emit(
             {
                 "type": "ready",

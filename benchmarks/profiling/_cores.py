@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.core.device import Measurement, MeasurePlan
-from hwnas.core.errors import HwnasError, TooNoisy
+from hwnas.core.errors import DeviceError, HwnasError
 from hwnas.pipeline.modelfiles import ModelFiles
 from hwnas.profiler.local import LocalLauncher
 from hwnas.profiler.session import Job, run_session, stale
@@ -49,7 +49,7 @@ class _Bench:
         self._levels_us: dict[int, float] = {}
 
     def measure(self, cores: Sequence[int]) -> dict[int, Session]:
-        """One agent a core, all at once; one that finds too little quiet time raises `TooNoisy`."""
+        """One agent a core, all at once; one that finds too little quiet time, or its core taken, raises `DeviceError`."""
         found: dict[int, Session | HwnasError] = {}
         threads = [threading.Thread(target=self._session, args=(core, found)) for core in cores]
         for thread in threads:
@@ -101,7 +101,7 @@ def two_cores(quick: bool) -> tuple[list[tuple[object, ...]], dict[str, float]]:
         for _ in range(1 if quick else MAX_TRIES):
             try:
                 sessions = [bench.measure(group) for group in sequence]
-            except TooNoisy as problem:
+            except DeviceError as problem:  # too noisy, or another session has the core
                 reason = str(problem)
                 continue
             if not bench.slower(sessions):

@@ -36,7 +36,8 @@ from hwnas.workspace import Workspace
 SLOWEST = 300.0
 QUICK_SLOWEST = 12.0
 """How many times slower than the rig's pretended device the slowest is: 300 lasts about a minute."""
-SILENT_AFTER_S = 2.5
+SILENT_AFTER_S = 20.0
+QUICK_SILENT_AFTER_S = 2.5
 QUICK_SILENCE_S = 6.0
 """How long a silent agent is waited for, in place of the 30 s."""
 HUNG = 1
@@ -66,7 +67,7 @@ def _devices(quick: bool) -> tuple[list[tuple[object, ...]], dict[str, float]]:
         last = rig.specs[-1].name
         alone_s = rig.profile([last], open_links)[last]
         together_s = rig.profile(rig.names, open_links)
-        rig.hang(rig.specs[HUNG], stack)
+        rig.hang(rig.specs[HUNG], QUICK_SILENT_AFTER_S if quick else SILENT_AFTER_S, stack)
         hung_s = rig.profile(rig.names, open_links)
     if rig.specs[HUNG].name in hung_s:
         raise RuntimeError("the silent device was delivered: the benchmark shows nothing")
@@ -111,9 +112,9 @@ class _Rig:
         for kind, spec in zip(self.kinds, self.specs, strict=True):
             stack.enter_context(kind.make(spec, self.root / "devices"))
 
-    def hang(self, spec: Spec, stack: ExitStack) -> None:
-        """Let a device fall silent in each of its sessions from now on."""
-        silent = replace(spec, silent_after_s=SILENT_AFTER_S)
+    def hang(self, spec: Spec, after_s: float, stack: ExitStack) -> None:
+        """Let a device fall silent after so many seconds of each of its sessions from now on."""
+        silent = replace(spec, silent_after_s=after_s)
         if self.kinds[self.specs.index(spec)].runtime == "onnxruntime-web":
             raise RuntimeError("a page that is closed is lost at once; choose another device to hang")
         silent.python()

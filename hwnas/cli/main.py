@@ -15,7 +15,7 @@ from hwnas.core.errors import HwnasError, UsageError
 
 EPILOG = (
     "Exit codes: 0 ok, 2 usage or configuration, 3 device unavailable or too noisy, 4 budget missed, "
-    "5 verification failed, 6 infeasible budget, 7 regression, 130 interrupted."
+    "5 verification failed, 6 infeasible budget, 7 regression or a table that no longer holds, 130 interrupted."
 )
 
 INTERRUPTED = 130

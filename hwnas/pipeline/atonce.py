@@ -44,12 +44,15 @@ class Outcome(Generic[T]):
     error: HwnasError | None = None
 
 
+Results = queue.Queue[tuple[Task[T], Outcome[T] | BaseException]]
+
+
 def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outcome[T]]:
     """Do all ``tasks``, in the order in which they finish; those that succeed have ``status``.
 
     A fault that is no `HwnasError` is raised when all others are done; a `KeyboardInterrupt` as soon as all sessions have ended.
     """
-    results: queue.Queue[tuple[Task[T], T | HwnasError, BaseException | None]] = queue.Queue()
+    results: Results[T] = queue.Queue()
     devices = dict.fromkeys(task.target.device for task in tasks)
     own = {device: [task for task in tasks if task.target.device == device] for device in devices}
     threads = [threading.Thread(target=_one_device, args=(own[device], results), name=device, daemon=True) for device in devices]
@@ -59,13 +62,15 @@ def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outc
         for thread in threads:
             thread.start()
         for _ in tasks:
-            task, result, fault = results.get()
-            if fault is not None:
-                faults.append(fault)
-            elif isinstance(result, HwnasError):
-                done.append(_failed(ctx, task.target, result, alone=len(threads) == 1))
-            else:
-                done.append(Outcome(task.target, status, task.deliver(result)))
+            task, result = results.get()
+            if isinstance(result, BaseException):
+                faults.append(result)
+                continue
+            if result.result is not None:
+                result = _delivered(task, result.result, status)
+            if result.status == "failed" and len(threads) > 1:
+                ctx.reporter.note(f"{task.target.label} failed, the others go on: {result.error}")
+            done.append(result)
     except BaseException:
         _end(ctx, threads)
         raise
@@ -74,28 +79,30 @@ def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outc
     return done
 
 
-def _one_device(tasks: Sequence[Task[T]], results: queue.Queue[tuple[Task[T], T | HwnasError | None, BaseException | None]]) -> None:
+def _delivered(task: Task[T], result: T, status: str) -> Outcome[T]:
+    try:
+        return Outcome(task.target, status, task.deliver(result))
+    except HwnasError as problem:
+        return Outcome(task.target, "failed", error=problem)
+
+
+def _one_device(tasks: Sequence[Task[T]], results: Results[T]) -> None:
     """The targets of one device, one after the other; says exactly one thing of each."""
     lost: HwnasError | None = None
     for task in tasks:
+        target = task.target
+        if lost is not None:
+            reason = DeviceError(f"{target.label}: not tried, since its device was lost: {lost}")
+            results.put((task, Outcome(target, "skipped", error=reason)))
+            continue
         try:
-            if lost is not None:
-                raise _Skipped(f"{task.target.label}: not tried, since its device was lost: {lost}")
-            results.put((task, task.run(), None))
+            results.put((task, Outcome(target, "done", task.run())))
         except HwnasError as problem:
-            results.put((task, problem, None))
-            if lost is None and isinstance(problem, OUT_OF_REACH):
+            results.put((task, Outcome(target, "failed", error=problem)))
+            if isinstance(problem, OUT_OF_REACH):
                 lost = problem
         except BaseException as fault:  # noqa: BLE001 - of hwnas or this machine: raised where the others are waited for
-            results.put((task, None, fault))
-
-
-def _failed(ctx: Context, target: Target, error: HwnasError, *, alone: bool) -> Outcome[T]:
-    if isinstance(error, _Skipped):
-        return Outcome(target, "skipped", error=error)
-    if not alone:
-        ctx.reporter.note(f"{target.label} failed, the others go on: {error}")
-    return Outcome(target, "failed", error=error)
+            results.put((task, fault))
 
 
 def _end(ctx: Context, threads: Sequence[threading.Thread]) -> None:
@@ -105,7 +112,3 @@ def _end(ctx: Context, threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         if thread.ident is not None:
             thread.join(max(0.0, end - time.monotonic()))
-
-
-class _Skipped(DeviceError):
-    """A target that was not tried."""

@@ -88,11 +88,12 @@ def refresh_all(ctx: Context, targets: Iterable[Target], *, blocks: int) -> tupl
 def _note_changes(ctx: Context, profiles: Sequence[Profile]) -> None:
     """Ask the devices of profiles that are reused whether they are still what they were. A page is not asked: somebody had to open it."""
 
-    def compare(profile: Profile) -> None:
+    def compare(profile: Profile) -> Profile:
         try:
             note_changes(ctx, profile, ask(ctx, profile.target))
         except DeviceError as problem:
             ctx.reporter.note(f"{profile.target.label}: whether the device has changed since cannot be said: {problem}")
+        return profile
 
     devices = {profile.target.device: ctx.workspace.device(profile.target.device) for profile in profiles}
     askable = [p for p in profiles if devices[p.target.device].answers]

@@ -25,12 +25,15 @@ CODES = {
     "AgentTimeout": 3,
     "DeviceLost": 3,
     "ProtocolError": 3,
+    "DeviceChanged": 3,
     "TooNoisy": 3,
     "DeviceFaster": 3,
     "BudgetMissed": 4,
     "VerificationError": 5,
     "InfeasibleError": 6,
     "RegressionError": 7,
+    "TableOutdated": 7,
+    "Interrupted": 130,
 }
 
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from hwnas.core.device import MeasurePlan
+from hwnas.core.device import Measurement, MeasurePlan
+from hwnas.latency.table import LatencyTable
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
 from hwnas.pipeline.forecast import forecast
@@ -86,3 +87,41 @@ def test_more_and_larger_models_take_longer(tmp_path):
     for model in few:
         os.truncate(model.path, 1 << 30)
     assert seconds(few) > 10 * quick
+
+
+def test_what_is_ahead_is_counted_and_what_nobody_knows_of_a_page_is_said(tmp_path):
+    space = find_space("tiny-32")
+    keys = [block.key for block in blockwise(space).vocabulary(space)]
+    ahead = models(tmp_path, [keys[0], "net:1", "net:2", "overhead"])
+    said = str(forecast(space, ahead, MeasurePlan(max_seconds=300), runtime="litert", kept=7))
+    assert said.startswith("1 block and 2 networks to measure (7 are in the journal): about ")
+    assert said.endswith(" s where the device is quiet, at most 5 min")
+    assert "in the journal" not in str(forecast(space, ahead, MeasurePlan(), runtime="litert"))
+    page = forecast(space, ahead, MeasurePlan(), runtime="onnxruntime-web")
+    assert page.at_least
+    assert ": at least " in str(page)
+
+
+def test_an_earlier_table_says_more_than_sizes(tmp_path):
+    space, plan = find_space("tiny-32"), MeasurePlan(max_seconds=1e6)
+    keys = [block.key for block in blockwise(space).vocabulary(space)]
+    ahead = models(tmp_path, keys)
+
+    def seconds(ms, share):
+        table = LatencyTable(
+            device="phone",
+            runtime="onnxruntime-web",
+            precision="fp32",
+            threads=1,
+            batch=1,
+            regime="quiet",
+            plan=plan,
+            facts={"quiet_share": share},
+            overhead=None,
+            entries={key: Measurement((ms,), 0) for key in keys},
+        )
+        found = forecast(space, ahead, plan, runtime="onnxruntime-web", at_hand=table)
+        assert not found.at_least
+        return found.seconds
+
+    assert seconds(1.0, 1.0) < seconds(10.0, 1.0) < seconds(10.0, 0.25)

@@ -70,7 +70,7 @@ def test_several_devices_go_on_with_what_is_missing_after_kills(written, tmp_pat
     source, models = written
     root = copytree(source, tmp_path / "ws")
     for number, name in enumerate("abc"):
-        python = interpreter(tmp_path / name, recording(models, slow=10.0 * (number + 1)), boot_id=f"{name}{os.getpid()}")
+        python = interpreter(tmp_path / name, recording(models, slow=10.0 * (number + 1)), boot_id=name)
         (root / "devices" / f"{name}.toml").write_text(f'transport = "local"\naddress = "{python}"\nruntimes = ["onnxruntime"]\n')
     rng = random.Random(0)
     before = {}
@@ -111,12 +111,11 @@ def test_two_hosts_on_one_board(written, tmp_path):
     if len(CORES) < 2:
         pytest.skip("this machine gives one core")
     source, models = written
-    boot_id = f"board{os.getpid()}"
     with running(tmp_path / "board") as board:
         hosts = {}
         for name, slow, core in (("first", 3000.0, CORES[-1]), ("same", 20.0, CORES[-1]), ("other", 20.0, CORES[-2])):
             root = copytree(source, tmp_path / name)
-            python = interpreter(tmp_path / f"python-{name}", recording(models, slow=slow), boot_id=boot_id)
+            python = interpreter(tmp_path / f"python-{name}", recording(models, slow=slow), boot_id="board")
             head = f'transport = "ssh"\naddress = "{board.address}:{board.port}"\nruntimes = ["onnxruntime"]\ncores = [{core}]\n'
             (root / "devices" / "board.toml").write_text(f'{head}[ssh]\nkey = "{board.key}"\npython = "{python}"\n')
             pin_key(root / "devices" / "known_hosts", "board", board.host_key)
@@ -124,7 +123,7 @@ def test_two_hosts_on_one_board(written, tmp_path):
         first = profile(hosts["first"], "board")
         try:
             for _ in range(10 * PATIENCE_S):
-                if list(Path("/tmp").glob(f"hwnas-{boot_id}-*")):
+                if list(tmp_path.glob("hwnas-board-*.lock")):
                     break
                 assert first.poll() is None, first.stderr.read()
                 time.sleep(0.1)
@@ -140,5 +139,3 @@ def test_two_hosts_on_one_board(written, tmp_path):
         assert f"error: the agent refuses: core{CORES[-1]} of this device is being measured on by another session (process " in line
         assert not journals(hosts["same"])
         assert board.is_clean()
-    for left in Path("/tmp").glob(f"hwnas-{boot_id}-*"):
-        left.unlink()

@@ -36,10 +36,19 @@ def recording(models: Iterable[Path], *, slow: float) -> dict[str, list[float]]:
 
 
 def interpreter(folder: Path, recorded: Mapping[str, list[float]], *, boot_id: str, silent_after_s: float | None = None) -> str:
-    """A Python whose agent replays, as a device of its own; after so many seconds of measuring it stands still."""
+    """A Python whose agent replays, as a device of its own; after so many seconds of measuring it stands still.
+
+    Devices are one by ``boot_id`` and by the folder that theirs are in, which also has their locks.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recording.json").write_text(json.dumps(recorded))
-    setting = {"agent": AGENT, "recording": str(folder / "recording.json"), "boot_id": boot_id, "silent_after_s": silent_after_s}
+    setting = {
+        "agent": AGENT,
+        "recording": str(folder / "recording.json"),
+        "boot_id": boot_id,
+        "silent_after_s": silent_after_s,
+        "locks": str(folder.parent),
+    }
     path = folder / "python"
     environment = f"PYTHONPATH={shlex.quote(str(HERE))} HWNAS_REPLAY={shlex.quote(json.dumps(setting))}"
     path.write_text(f'#!/bin/sh\nexec env {environment} {shlex.quote(sys.executable)} "$@"\n')

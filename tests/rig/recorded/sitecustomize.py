@@ -81,6 +81,7 @@ def fact_from(path, real=facts.fact_from):
 
 
 facts.fact_from = corelock.fact_from = fact_from
+serve.cores_locked = partial(serve.cores_locked, folder=SETTING["locks"])
 facts.find_runtime = lambda *_: Found("recorded", None, 10, 21)
 serve.open_runtime = lambda *_: Runtime("recorded", "replay", load)
 serve.Session = partial(serve.Session, clock=TIME.clock, sleep=TIME.sleep, run_queue=NoQueue())

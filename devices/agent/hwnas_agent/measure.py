@@ -75,6 +75,7 @@ class Session:
         self._band = OpenBand() if settings.heat_s > 0 else QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
         self._short: dict[str, Subject] = {}
+        self._sampled: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
         self._failed: set[str] = set()
         self._wanted = self._chunk = 0
@@ -214,7 +215,6 @@ class Session:
 
     def _busy_rounds(self, jobs: Sequence[Job]) -> None:
         """Sample every model as the device is, and tell the samples with their times."""
-        sampled = {}
         for company in companies(jobs, CHUNK, self._random):
             if self._late():
                 break
@@ -229,10 +229,10 @@ class Session:
                 self._housekeeping([s for s in subjects if s.job.id not in self._finished])
             for subject in subjects:
                 subject.unload()
-                sampled[subject.job.id] = subject
+                self._sampled[subject.job.id] = subject
                 if subject.job.id not in self._finished and not subject.job.only_busy:
                     self._short[subject.job.id] = subject
-        for subject in sampled.values():
+        for subject in self._sampled.values():
             if subject.busy:
                 self._emit(reports.busy(subject, self._begin_ns))
 
@@ -241,7 +241,7 @@ class Session:
         for job in jobs:
             if job.id in self._failed:
                 continue
-            earlier = self._short.pop(job.id, None) or self._finished.get(job.id)
+            earlier = self._short.pop(job.id, None) or self._finished.get(job.id) or self._sampled.get(job.id)
             try:
                 loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:

@@ -44,8 +44,8 @@ BLOCKS, NETWORKS, SESSIONS = 40, 10, 5
 ANCHORS = 14
 QUIET_SHARE = 0.05
 BURST = 50
-PAUSE_S = 90.0
-MAX_SECONDS = 60.0
+PAUSE_S = 60.0
+MAX_SECONDS = 90.0
 SPIN = "while True: pass"
 
 Times = Mapping[str, float]

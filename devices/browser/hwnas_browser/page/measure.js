@@ -4,7 +4,7 @@
 // clock is coarse (subject.js makes means and probes last long enough for it). Times are in ms, as performance.now() gives them.
 
 import { OpenBand, QuietBand } from "./band.js";
-import { BUSY_BELOW, QUIET_SHARE, ROUNDS, RUNS, companies } from "./busy.js";
+import { QUIET_SHARE, ROUNDS, RUNS, companies, neverQuiet } from "./busy.js";
 import { heat } from "./heating.js";
 import { Prober } from "./probing.js";
 import * as reports from "./reports.js";
@@ -65,7 +65,7 @@ export class Session {
     const heated = await this.#heat(subject);
     await this.#calibrate();
     const left = await this.#quietOrBusy([...jobs], subject);
-    const short = left.map((job) => this.#short.get(job.id)?.accepted(this.#band).length ?? 0);
+    const short = left.map((job) => this.#quietSamples(job));
     return {
       type: "done",
       results: this.#finished.size,
@@ -109,14 +109,16 @@ export class Session {
     this.#until = this.clock() + QUIET_SHARE * (this.#deadline - this.clock());
     let left = await this.#allChunks(jobs.filter((job) => !job.only_busy), reference);
     this.#until = this.#deadline;
-    const share = this.#band.quietShare();
-    if (left.length && share !== null && share < BUSY_BELOW) await this.#busyRounds(jobs);
+    const samples = left.map((job) => this.#quietSamples(job));
+    const hot = this.settings.heat_s > 0;
+    if (!hot && neverQuiet(samples, this.settings.least_repeats, this.#wanted, this.#band.quietShare())) await this.#busyRounds(jobs);
     left = await this.#allChunks(left, reference);
-    for (const job of left) {
-      const subject = this.#short.get(job.id);
-      if (subject && subject.accepted(this.#band).length >= this.settings.least_repeats) await this.#finish(subject);
-    }
+    for (const job of left) if (this.#quietSamples(job) >= this.settings.least_repeats) await this.#finish(this.#short.get(job.id));
     return left.filter((job) => !this.#finished.has(job.id));
+  }
+
+  #quietSamples(job) {
+    return this.#short.get(job.id)?.accepted(this.#band).length ?? 0;
   }
 
   /** Measure until nothing is left or the time is over; the models that are not finished. */

@@ -128,8 +128,8 @@ def visit(files: ModelFiles, wanted: Sequence[TimedModel], plan: MeasurePlan, *,
     busy: list[tuple[Mapping[str, Measurement], SessionSummary]] = []
     _, largest = family_of(files.space).extremes(files.space)
     words = ""
-    with LocalLauncher().launch() as channel:
-        try:
+    try:
+        with LocalLauncher().launch() as channel:
             summary = run_session(
                 channel,
                 [Job(m.key, m.path) for m in wanted],
@@ -141,13 +141,13 @@ def visit(files: ModelFiles, wanted: Sequence[TimedModel], plan: MeasurePlan, *,
                 on_measured=lambda key, regimes: quiet.__setitem__(key, regimes["quiet"]),
                 on_busy=lambda *told: busy.append(told),
             )
-            measured, regime = dict(quiet), "quiet"
-        except TooNoisy as problem:
-            words = str(problem)
-            if not busy:
-                return Visit({}, {}, "none", 0.0, level_us, disturbed, words)
-            (told, summary), regime = busy[-1], "busy"
-            measured = dict(told)
+        measured, regime = dict(quiet), "quiet"
+    except TooNoisy as problem:
+        words = str(problem)
+        if not busy:
+            return Visit({}, {}, "none", 0.0, level_us, disturbed, words)
+        (told, summary), regime = busy[-1], "busy"
+        measured = dict(told)
     by_burst = burst(wanted, summary.cores[0] if summary.cores else None)
     times = {key: m.quantile_ms("p50") for key, m in measured.items()}
     return Visit(times, by_burst, regime, summary.quiet_share or 0.0, summary.quiet_level_us, disturbed, words)
@@ -201,11 +201,11 @@ def outcome(visits: Sequence[Visit]) -> Outcome:
     return Outcome(("what", "median", "spread", "beside it", "remark"), rows, figures, targets)
 
 
-def measure(quick: bool, *, pause_s: float = PAUSE_S) -> Outcome:
-    """All sessions, then the pairs."""
+def measure(quick: bool, *, pause_s: float = PAUSE_S, core: int | None = None) -> Outcome:
+    """All sessions, then the pairs; on ``core``, or where the agent chooses."""
     blocks, networks, sessions = (8, 4, 2) if quick else (BLOCKS, NETWORKS, SESSIONS)
     space = find_space("tiny-32" if quick else "ofa-w1.0", SpaceOptions(resolutions=(16 if quick else RESOLUTION,)))
-    plan = MeasurePlan(max_seconds=8 if quick else MAX_SECONDS)
+    plan = MeasurePlan(max_seconds=8 if quick else MAX_SECONDS, affinity=() if core is None else (core,))
     with tempfile.TemporaryDirectory() as folder:
         files = ModelFiles(space, Path(folder), RUNTIME)
         wanted = models(files, blocks, networks)
@@ -213,7 +213,7 @@ def measure(quick: bool, *, pause_s: float = PAUSE_S) -> Outcome:
         for number in range(sessions + 1):
             level = min((v.level_us for v in visits if v.level_us), default=None)
             if number == sessions:
-                with busy_core(_sibling()):
+                with busy_core(_beside(core)):
                     visits.append(visit(files, wanted, plan, level_us=level, disturbed=True))
                 break
             visits.append(visit(files, wanted, plan, level_us=level, disturbed=False))
@@ -222,14 +222,16 @@ def measure(quick: bool, *, pause_s: float = PAUSE_S) -> Outcome:
     return outcome(visits)
 
 
-def _sibling() -> int | None:
-    """A core beside the agent's, which takes the last one; the same where there is no other."""
+def _beside(core: int | None) -> int | None:
+    """A core beside the agent's, which takes the last one unless told; the same where there is no other."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return cores[-2] if len(cores) > 1 else cores[0] if cores else None
+    taken = core if core is not None else cores[-1] if cores else None
+    return next((c for c in reversed(cores) if c != taken), taken)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--pause-s", type=float, default=PAUSE_S)
+    parser.add_argument("--core", type=int, default=None)
     own, others = parser.parse_known_args()
-    sys.exit(main("profiling.repeatability", lambda quick: measure(quick, pause_s=own.pause_s), others))
+    sys.exit(main("profiling.repeatability", lambda quick: measure(quick, pause_s=own.pause_s, core=own.core), others))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import Measurement
+from hwnas.core.device import REGIMES, Measurement
 from hwnas.core.errors import DeviceChanged, UsageError
 from hwnas.core.serial import content_id, parse, plain
 from hwnas.pipeline.identity import Identity
@@ -177,7 +177,7 @@ def _known(conditions: Conditions, journal: Journal) -> dict[str, dict[str, Any]
 
 
 def _has_facts(regimes: object) -> bool:
-    if not isinstance(regimes, Mapping) or not regimes:
+    if not isinstance(regimes, Mapping) or not regimes or not regimes.keys() <= set(REGIMES):
         return False
     return all(isinstance(one, Mapping) and isinstance(one.get("facts"), Mapping) for one in regimes.values())
 

@@ -2,6 +2,7 @@
 
 A page that comes back knows nothing. It is told the rest: the plan with the time that is left, the models without a result, and the quiet
 level as it was last known. What the host's session has heard already (the introduction, that the page is ready) it does not hear again.
+Busy samples have times of their life alone, so none but those of the first are handed on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Conversation:
         self._failed: set[str] = set()
         self._before = 0
         self._min_repeats = 0
+        self._lives = 0
 
     def say(self, message: Message) -> None:
         """The host sends ``message``."""
@@ -48,6 +50,7 @@ class Conversation:
     def again(self) -> list[Message]:
         """What to tell a page that begins a new life."""
         self._before = len(self._results)
+        self._lives += self._started is not None
         over = self._results.keys() | self._failed
         told = [m for m in self._said if not (m["type"] == "hello" and self._introduced) and not (m["type"] == "job" and m["id"] in over)]
         left = sum(m["type"] == "job" for m in told)
@@ -67,6 +70,8 @@ class Conversation:
             self._results[message["id"]] = message
         elif kind == "failed":
             self._failed.add(message["id"])
+        elif kind == "busy" and self._lives > 0:
+            return None
         elif kind == "progress":
             done = self._before * self._min_repeats
             counts = {"finished": self._before, "accepted": done, "wanted": done}

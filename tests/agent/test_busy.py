@@ -31,6 +31,14 @@ def test_every_job_is_in_every_pass_and_in_changing_company():
     assert list(companies(jobs, 22, random.Random(0))) == drawn
 
 
+@pytest.mark.parametrize(
+    ("samples", "share", "never"),
+    [([], 0.0, False), ([8, 9], 0.0, False), ([7, 9], 0.04, True), ([7, 9], 0.5, False), ([7] * 6, 0.5, True), ([7], None, True)],
+)
+def test_a_device_is_given_up_as_quiet_where_little_was_or_most_models_have_too_little(samples, share, never):
+    assert busy.never_quiet(samples, 8, 10, share) is never
+
+
 def test_a_device_that_is_never_quiet_is_measured_as_it_is():
     """Two busy states, neither of them quiet: what comes back is every model's time in the middle of them, up to one scale."""
     device = SimulatedDevice(lambda now: 1.7 if now % 0.9 < 0.6 else 1.5)
@@ -89,7 +97,7 @@ def test_models_whose_quiet_samples_the_host_has_are_sampled_with_the_others():
     )
     done = session.measure([Job("a", "100"), Job("b", "300", True)], PROBE, REFERENCE)
     assert (done["results"], done["short"]) == (0, 1)
-    assert of_kind(messages, "busy").keys() == {"a", "b"}
+    assert {key: len(m["busy_ms"]) for key, m in of_kind(messages, "busy").items()} == {"a": FULL, "b": FULL}
     # where the device is quiet they are left alone
     device, messages[:] = SimulatedDevice(), []
     session = Session(

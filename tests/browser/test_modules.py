@@ -102,18 +102,22 @@ def test_intervals_are_as_wide_as_the_python_agent_finds_them(page):
 
 
 def test_the_constants_are_the_same(page):
-    from hwnas_agent import measure, sampling
+    from hwnas_agent import busy, measure, sampling, subject
 
     found = node(
         page,
         """
         const [a, b, c] = [await import("PAGE/band.js"), await import("PAGE/measure.js"), await import("PAGE/precision.js")];
-        console.log(JSON.stringify([a.WIDTH, a.SHARE, a.LOW, a.HIGH, a.MIN_PROBES, b.CHUNK, b.COLD_RUNS, c.CAP, c.QUANTILES]));
+        const [d, e, f] = [await import("PAGE/sampling.js"), await import("PAGE/busy.js"), await import("PAGE/subject.js")];
+        console.log(JSON.stringify([a.WIDTH, a.SHARE, a.LOW, a.HIGH, a.MIN_PROBES, b.CHUNK, d.COLD_RUNS, c.CAP, c.QUANTILES,
+                                    e.QUIET_SHARE, e.BUSY_BELOW, e.PASSES, e.ROUNDS, e.RUNS, f.WARM, f.MAX_WARMUPS]));
         """,
     )
     b = python_band
     p = python_precision
-    assert found == [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, sampling.COLD_RUNS, p.CAP, p.QUANTILES]
+    shared = [b.WIDTH, b.SHARE, b.LOW, b.HIGH, b.MIN_PROBES, measure.CHUNK, sampling.COLD_RUNS, p.CAP, p.QUANTILES]
+    shared += [busy.QUIET_SHARE, busy.BUSY_BELOW, busy.PASSES, busy.ROUNDS, busy.RUNS, subject.WARM, subject.MAX_WARMUPS]
+    assert found == shared
 
 
 # A device whose time passes only when something runs: a model's path is its own duration in us; the clock ticks in steps of 5 us.
@@ -136,7 +140,7 @@ const settings = { threads: 1, warmup: 1, min_repeats: 10, least_repeats: 4, min
   cooldown_s: 0, seed: 0, quiet_level_us: null, tick_us: 5, ...input.settings };
 const clock = () => { now += 0.03; return Math.floor(now / 5) * 5 / 1e3; };
 const session = new Session(runtime, settings, (m) => messages.push(m), { clock, sleep: async (ms) => { now += ms * 1e3; } });
-const jobs = input.jobs.map(([id, path]) => ({ id, path }));
+const jobs = input.jobs.map(([id, path, onlyBusy]) => ({ id, path, only_busy: onlyBusy ?? false }));
 const done = await session.measure(jobs, { id: "probe", path: "520" }, { id: "reference", path: "800" });
 console.log(JSON.stringify({ messages, done, open, most, head: order.slice(-60) }));
 """
@@ -197,9 +201,34 @@ def test_a_device_that_proves_faster_has_its_models_measured_again(page):
     assert found["done"]["short"] == 0
 
 
-def test_a_busy_device_with_a_known_level_gives_no_quiet_samples(page):
-    results, found = measured(page, [["a", "300"]], speeds=[[9e9, 1.6]], quiet_level_us=520.0, max_seconds=2)
+def test_a_busy_device_with_a_known_level_gives_no_quiet_samples_but_busy_ones(page):
+    jobs = [["a", "300"], ["b", "900", True], ["c", "broken"]]
+    results, found = measured(page, jobs, speeds=[[9e9, 1.6]], quiet_level_us=520.0, max_seconds=8)
     assert results == {}
+    told = {m["id"]: m for m in found["messages"] if m["type"] == "busy"}
+    assert told.keys() == {"a", "b"}
+    for key, own in (("a", 0.3), ("b", 0.9)):
+        assert len(told[key]["busy_ms"]) == len(told[key]["at_s"]) == 120
+        assert told[key]["busy_ms"] == pytest.approx([1.6 * own] * 120, rel=0.02)
+        assert 6 <= told[key]["at_s"][0] < told[key]["at_s"][-1] <= 8
+    assert [m["id"] for m in found["messages"] if m["type"] == "failed"] == ["c"]
+    assert found["open"] == 2
+
+
+def test_models_that_are_wanted_for_busy_rounds_alone_are_left_alone_in_quiet(page):
+    results, found = measured(page, [["a", "300"], ["b", "900", True]])
+    assert results.keys() == {"a"}
+    assert (found["done"]["results"], found["done"]["short"]) == (1, 0)
+
+
+def test_a_busy_device_that_becomes_quiet_gives_quiet_samples(page):
+    results, found = measured(page, [["a", "300"]], speeds=[[9.0, 1.6], [9e9, 1.0]], quiet_level_us=520.0, max_seconds=10)
+    assert results["a"]["quiet_ms"] == pytest.approx([0.3] * 10, rel=0.02)
+    assert any(m["type"] == "busy" for m in found["messages"])
+
+
+def test_a_page_without_quiet_time_says_so(page):
+    _, found = measured(page, [["a", "300"]], speeds=[[9e9, 1.6]], quiet_level_us=520.0, max_seconds=2)
     assert (found["done"]["short"], found["done"]["fewest"], found["done"]["quiet_share"]) == (1, 0, 0)
 
 

@@ -62,6 +62,13 @@ def talk(clock):
     return talk
 
 
+def test_busy_samples_of_a_later_life_are_not_mixed_with_those_of_the_first(talk):
+    busy = {"type": "busy", "id": "a", "busy_ms": [1.0], "at_s": [3.0]}
+    assert talk.hear(busy) == busy
+    talk.again()
+    assert talk.hear(busy) is None
+
+
 def test_a_page_that_comes_back_is_told_what_is_missing(talk, clock):
     talk.hear(result("b", level=123.0))
     talk.hear({"type": "failed", "id": "c", "reason": "no"})

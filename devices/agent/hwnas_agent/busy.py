@@ -13,12 +13,18 @@ from typing import Iterator, Sequence
 from hwnas_agent.subject import Job
 
 QUIET_SHARE = 0.75
-"""Share of a session's time after which a device that was quiet for less than `BUSY_BELOW` of it is taken for one that stays busy."""
+"""Share of a session's time after which a device that does not look as if it would be quiet is measured as it is."""
 BUSY_BELOW = 0.05
 PASSES = 5
 ROUNDS = 8
 RUNS = 3
 """40 rounds of 3 samples a model."""
+
+
+def never_quiet(samples: Sequence[int], least: int, wanted: int, quiet_share: float | None) -> bool:
+    """Whether models with so many quiet samples will not get enough: hardly any time was quiet, or most have next to nothing by now."""
+    poor = sum(n < least for n in samples)
+    return poor > 0 and ((quiet_share or 0.0) < BUSY_BELOW or poor > wanted / 2)
 
 
 def companies(jobs: Sequence[Job], size: int, random: Random) -> Iterator[list[Job]]:

@@ -23,14 +23,14 @@ from typing import Callable, Sequence
 
 from hwnas_agent import reports
 from hwnas_agent.band import OpenBand, QuietBand
-from hwnas_agent.busy import BUSY_BELOW, QUIET_SHARE, ROUNDS, RUNS, companies
+from hwnas_agent.busy import QUIET_SHARE, ROUNDS, RUNS, companies, never_quiet
 from hwnas_agent.heating import heat
 from hwnas_agent.power import PowerRails
 from hwnas_agent.probing import Prober
 from hwnas_agent.process import RunQueue
 from hwnas_agent.runtime import ModelUnusable, Runtime
 from hwnas_agent.sampling import Sampler
-from hwnas_agent.subject import Clock, Job, Settings, Subject, load
+from hwnas_agent.subject import Clock, Job, Settings, Subject, load, load_needed
 from hwnas_agent.thermal import Cooling, Thermometer
 from hwnas_agent.wire import Message
 
@@ -75,6 +75,7 @@ class Session:
         self._band = OpenBand() if settings.heat_s > 0 else QuietBand(settings.quiet_level_us)
         self._finished: dict[str, Subject] = {}
         self._short: dict[str, Subject] = {}
+        self._sampled: dict[str, Subject] = {}
         self._restarts: dict[str, int] = {}
         self._failed: set[str] = set()
         self._wanted = self._chunk = 0
@@ -95,9 +96,9 @@ class Session:
     def measure(self, jobs: Sequence[Job], probe: Job, reference: Job) -> Message:
         """Time all ``jobs`` and give the ``done`` message; a model that cannot be run is reported as ``failed``."""
         self._wanted = sum(not job.only_busy for job in jobs)
-        self._prober = Prober(self._needed(probe).run, self._band, self._clock)
+        self._prober = Prober(load_needed(self._runtime, probe, self._settings, self._clock).run, self._band, self._clock)
         self._sampler = Sampler(self._prober, self._queue, self._clock)
-        subject = self._needed(reference)
+        subject = load_needed(self._runtime, reference, self._settings, self._clock)
         enabled = gc.isenabled()
         gc.disable()
         try:
@@ -116,7 +117,7 @@ class Session:
             self._queue.close()
             if enabled:
                 gc.enable()
-        short = [len(self._short[job.id].accepted(self._band)) if job.id in self._short else 0 for job in left]
+        short = [self._quiet_samples(job) for job in left]
         return {
             "type": "done",
             "results": len(self._finished),
@@ -133,12 +134,6 @@ class Session:
             "cooled_s": self._cooling.paused_s,
             "heated_s": heated_s,
         }
-
-    def _needed(self, job: Job) -> Subject:
-        try:
-            return load(self._runtime, job, self._settings, self._clock)
-        except ModelUnusable as problem:
-            raise ModelUnusable(f"{job.id}: {problem}") from None
 
     def _heat(self, reference: Subject) -> float:
         """Heat the device if the plan wants that, at no cost of the time for measuring; for how many seconds."""
@@ -159,15 +154,18 @@ class Session:
         self._until_ns = now + int(QUIET_SHARE * (self._deadline_ns - now))
         left = self._all_chunks([job for job in jobs if not job.only_busy], reference)
         self._until_ns = self._deadline_ns
-        share = self._band.quiet_share()
-        if left and share is not None and share < BUSY_BELOW:
+        samples = [self._quiet_samples(job) for job in left]
+        if self._settings.heat_s <= 0 and never_quiet(samples, self._settings.least_repeats, self._wanted, self._band.quiet_share()):
             self._busy_rounds(jobs)
         left = self._all_chunks(left, reference)
         for job in left:
-            subject = self._short.get(job.id)
-            if subject is not None and len(subject.accepted(self._band)) >= self._settings.least_repeats:
-                self._finish(subject)
+            if self._quiet_samples(job) >= self._settings.least_repeats:
+                self._finish(self._short[job.id])
         return [job for job in left if job.id not in self._finished]
+
+    def _quiet_samples(self, job: Job) -> int:
+        subject = self._short.get(job.id)
+        return 0 if subject is None else len(subject.accepted(self._band))
 
     def _all_chunks(self, jobs: list[Job], reference: Subject) -> list[Job]:
         """Measure until nothing is left or the time is over; the models that are not finished."""
@@ -214,7 +212,6 @@ class Session:
 
     def _busy_rounds(self, jobs: Sequence[Job]) -> None:
         """Sample every model as the device is, and tell the samples with their times."""
-        sampled = {}
         for company in companies(jobs, CHUNK, self._random):
             if self._late():
                 break
@@ -229,10 +226,10 @@ class Session:
                 self._housekeeping([s for s in subjects if s.job.id not in self._finished])
             for subject in subjects:
                 subject.unload()
-                sampled[subject.job.id] = subject
+                self._sampled[subject.job.id] = subject
                 if subject.job.id not in self._finished and not subject.job.only_busy:
                     self._short[subject.job.id] = subject
-        for subject in sampled.values():
+        for subject in self._sampled.values():
             if subject.busy:
                 self._emit(reports.busy(subject, self._begin_ns))
 
@@ -241,7 +238,7 @@ class Session:
         for job in jobs:
             if job.id in self._failed:
                 continue
-            earlier = self._short.pop(job.id, None) or self._finished.get(job.id)
+            earlier = self._short.pop(job.id, None) or self._finished.get(job.id) or self._sampled.get(job.id)
             try:
                 loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:

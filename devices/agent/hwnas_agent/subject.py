@@ -151,6 +151,14 @@ def load(runtime: Runtime, job: Job, settings: Settings, clock: Clock = time.per
     return subject
 
 
+def load_needed(runtime: Runtime, job: Job, settings: Settings, clock: Clock) -> Subject:
+    """`load` for a model that a session cannot do without: the error names it."""
+    try:
+        return load(runtime, job, settings, clock)
+    except ModelUnusable as problem:
+        raise ModelUnusable(f"{job.id}: {problem}") from None
+
+
 def _warm_up(run: Run, best_ns: int, warmup: int, clock: Clock) -> int:
     """Its best run in ns after ``warmup`` runs, and as many again (`MAX_WARMUPS` times at most) while they still make it faster."""
     for _ in range(MAX_WARMUPS):

@@ -24,7 +24,7 @@ class Agent {
       if (message.type === "ping") this.#link.send({ type: "alive" });
       else if (message.type === "hello") this.#work({ task: "find", names: message.runtimes });
       else if (message.type === "begin") [this.#begin, this.#jobs] = [message, []];
-      else if (message.type === "job") this.#jobs.push({ id: message.id, path: message.path });
+      else if (message.type === "job") this.#jobs.push({ id: message.id, path: message.path, only_busy: message.only_busy ?? false });
       else if (message.type === "start") this.#start(message.jobs);
     }
   }

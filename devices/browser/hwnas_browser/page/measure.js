@@ -4,23 +4,19 @@
 // clock is coarse (subject.js makes means and probes last long enough for it). Times are in ms, as performance.now() gives them.
 
 import { OpenBand, QuietBand } from "./band.js";
+import { QUIET_SHARE, ROUNDS, RUNS, companies, neverQuiet } from "./busy.js";
 import { heat } from "./heating.js";
-import { CAP, halfWidth } from "./precision.js";
-import { ModelUnusable, TICKS, load } from "./subject.js";
+import { Prober } from "./probing.js";
+import * as reports from "./reports.js";
+import { Sampler } from "./sampling.js";
+import { ModelUnusable, load } from "./subject.js";
 
 export const CHUNK = 22;
-export const COLD_RUNS = 2;
-const PATIENCE = 5;
-const PROBE_TRIES = 3;
-const MIN_PATIENCE_MS = 1;
 const CALIBRATION_MS = 300;
 const FIRST_CALIBRATION_MS = 2000;
-const SETTLE_MS = 250;
 const PROGRESS_MS = 500;
 const REFERENCE_SAMPLES = 10;
 const MAX_RESTARTS = 2;
-const MAX_SAMPLES = 2000;
-const MAX_PROBE_RUNS = 50;
 
 /** A small seeded generator (mulberry32) of numbers in [0, 1): an order of visits, no secret. */
 export function generator(seed) {
@@ -38,45 +34,44 @@ export class Session {
   #band;
   #begin;
   #deadline;
-  #failed = 0;
+  #chunk = 0;
+  #failed = new Set();
   #finished = new Map();
-  #lastUs = 0;
-  #probe = null;
-  #probeRuns = 1;
-  #probedMs;
+  #prober;
   #progressMs;
   #random;
   #referenceUs = [];
   #restarts = new Map();
-  #settledMs;
+  #sampled = new Map();
+  #sampler;
   #short = new Map();
-  #visits = 0;
+  #until;
   #wanted = 0;
 
   constructor(runtime, settings, emit, { clock = () => performance.now(), sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)) } = {}) {
     Object.assign(this, { runtime, settings, emit, clock, sleep });
     this.#random = generator(settings.seed);
-    this.#begin = this.#settledMs = this.#progressMs = this.#probedMs = clock();
-    this.#deadline = this.#begin + settings.max_seconds * 1e3;
+    this.#begin = this.#progressMs = clock();
+    this.#deadline = this.#until = this.#begin + settings.max_seconds * 1e3;
     this.#band = settings.heat_s > 0 ? new OpenBand() : new QuietBand(settings.quiet_level_us);
   }
 
   /** Time all jobs; the done message. */
   async measure(jobs, probe, reference) {
-    this.#wanted = jobs.length;
-    const probing = await this.#needed(probe);
-    this.#probe = probing.model;
-    this.#probeRuns = Math.max(1, Math.min(MAX_PROBE_RUNS, Math.ceil((TICKS * this.settings.tick_us) / 1e3 / Math.max(probing.runMs, 1e-6))));
+    this.#wanted = jobs.filter((job) => !job.only_busy).length;
+    this.#prober = new Prober(await this.#needed(probe), this.#band, this.clock, this.settings.tick_us);
+    this.#sampler = new Sampler(this.#prober, this.clock);
     const subject = await this.#needed(reference);
     const heated = await this.#heat(subject);
     await this.#calibrate();
-    const short = await this.#allChunks([...jobs], subject);
+    const left = await this.#quietOrBusy([...jobs], subject);
+    const short = left.map((job) => this.#quietSamples(job));
     return {
       type: "done",
       results: this.#finished.size,
       short: short.length,
       fewest: short.length ? Math.min(...short) : 0,
-      visits: this.#visits,
+      visits: this.#sampler.visits,
       probes: this.#band.probes,
       quiet_level_us: this.#band.levelUs || null,
       quiet_share: this.#band.quietShare(),
@@ -104,32 +99,47 @@ export class Session {
   }
 
   async #calibrate() {
-    this.#probedMs = this.clock();
     // a device whose quiet level nobody knows is watched for longer: it may be busy for seconds on end
     const watch = this.settings.quiet_level_us === null ? FIRST_CALIBRATION_MS : CALIBRATION_MS;
-    const end = Math.min(this.#probedMs + watch, this.#deadline);
-    while (this.clock() < end) await this.#probeUs();
-    this.#band.settle();
+    await this.#prober.watch(Math.min(this.clock() + watch, this.#deadline));
   }
 
-  /** Measure until nothing is left or the time is over; how many samples each unfinished model has. */
+  /** Measure all that can be; the models that are short of quiet samples in the end. */
+  async #quietOrBusy(jobs, reference) {
+    this.#until = this.clock() + QUIET_SHARE * (this.#deadline - this.clock());
+    let left = await this.#allChunks(jobs.filter((job) => !job.only_busy), reference);
+    this.#until = this.#deadline;
+    const samples = left.map((job) => this.#quietSamples(job));
+    const hot = this.settings.heat_s > 0;
+    if (!hot && neverQuiet(samples, this.settings.least_repeats, this.#wanted, this.#band.quietShare())) await this.#busyRounds(jobs);
+    left = await this.#allChunks(left, reference);
+    for (const job of left) if (this.#quietSamples(job) >= this.settings.least_repeats) await this.#finish(this.#short.get(job.id));
+    return left.filter((job) => !this.#finished.has(job.id));
+  }
+
+  #quietSamples(job) {
+    return this.#short.get(job.id)?.accepted(this.#band).length ?? 0;
+  }
+
+  /** Measure until nothing is left or the time is over; the models that are not finished. */
   async #allChunks(jobs, reference) {
-    for (let chunk = 0; jobs.length && !this.#late(); chunk += 1) {
+    while (jobs.length && !this.#late()) {
       const taken = jobs.splice(0, CHUNK);
       // no chunk may take the time of those after it: where quiet is rare, all models get some samples
-      const left = (this.#deadline - this.clock()) / (1 + Math.ceil(jobs.length / CHUNK));
-      jobs.push(...(await this.#oneChunk(chunk, taken, reference, this.clock() + left)));
+      const left = (this.#until - this.clock()) / (1 + Math.ceil(jobs.length / CHUNK));
+      jobs.push(...(await this.#oneChunk(taken, reference, this.clock() + left)));
       jobs.push(...this.#outdated());
+      this.#chunk += 1;
       if (jobs.length && this.settings.cooldown_s > 0) {
-        await this.sleep(Math.min(this.settings.cooldown_s * 1e3, Math.max(0, this.#deadline - this.clock())));
+        await this.sleep(Math.min(this.settings.cooldown_s * 1e3, Math.max(0, this.#until - this.clock())));
       }
     }
-    return jobs.map((job) => this.#short.get(job.id)?.accepted(this.#band).length ?? 0);
+    return jobs;
   }
 
-  async #oneChunk(chunk, jobs, reference, until) {
+  async #oneChunk(jobs, reference, until) {
     let open = await this.#load(jobs);
-    this.#probedMs = this.clock();
+    this.#prober.forget();
     reference.candidates.length = 0;
     while (open.length && this.clock() < until) {
       const order = [...open];
@@ -137,10 +147,10 @@ export class Session {
       this.#shuffle(order);
       for (const subject of order) {
         if (this.#late()) break;
-        await this.#visit(subject);
+        await this.#sampler.visit(subject);
       }
       this.#housekeeping(open);
-      for (const subject of open) if (this.#enough(subject)) await this.#finish(chunk, subject);
+      for (const subject of open) if (subject.enough(this.#band, this.settings)) await this.#finish(subject);
       open = open.filter((subject) => !this.#finished.has(subject.job.id));
     }
     const times = reference.accepted(this.#band).map((sample) => sample.runMs).sort((a, b) => a - b);
@@ -148,7 +158,7 @@ export class Session {
     const short = [];
     for (const subject of open) {
       if (subject.accepted(this.#band).length >= this.settings.least_repeats) {
-        await this.#finish(chunk, subject);
+        await this.#finish(subject);
       } else {
         await subject.unload();
         this.#short.set(subject.job.id, subject);
@@ -158,109 +168,50 @@ export class Session {
     return short;
   }
 
+  /** Sample every model as the device is, and tell the samples with their times. */
+  async #busyRounds(jobs) {
+    for (const company of companies(jobs, CHUNK, (items) => this.#shuffle(items))) {
+      if (this.#late()) break;
+      const subjects = await this.#load(company);
+      this.#prober.forget();
+      for (let round = 0; round < ROUNDS; round += 1) {
+        this.#shuffle(subjects);
+        for (const subject of subjects) {
+          if (this.#late()) break;
+          await this.#sampler.visitBusy(subject, RUNS);
+        }
+        this.#housekeeping(subjects.filter((subject) => !this.#finished.has(subject.job.id)));
+      }
+      for (const subject of subjects) {
+        await subject.unload();
+        this.#sampled.set(subject.job.id, subject);
+        if (!this.#finished.has(subject.job.id) && !subject.job.only_busy) this.#short.set(subject.job.id, subject);
+      }
+    }
+    for (const subject of this.#sampled.values()) if (subject.busy.length) this.emit(reports.busy(subject, this.#begin));
+  }
+
   async #load(jobs) {
     const subjects = [];
     for (const job of jobs) {
-      const earlier = this.#short.get(job.id);
+      if (this.#failed.has(job.id)) continue;
+      const earlier = this.#short.get(job.id) ?? this.#finished.get(job.id) ?? this.#sampled.get(job.id);
       this.#short.delete(job.id);
       try {
         const loaded = await load(this.runtime, job, this.settings, this.clock);
         subjects.push(earlier === undefined ? loaded : earlier.resume(loaded));
       } catch (problem) {
         if (!(problem instanceof ModelUnusable)) throw problem;
-        this.#failed += 1;
+        this.#failed.add(job.id);
         this.emit({ type: "failed", id: job.id, reason: problem.message });
       }
     }
     return subjects;
   }
 
-  async #visit(subject) {
-    for (let i = 0; i < COLD_RUNS; i += 1) await subject.model.run();
-    this.#visits += 1;
-    const sample = await this.#attempt(subject, await this.#bracketUs());
-    subject.typical.add(sample.runMs);
-    if (!this.#take(subject, sample) && (await this.#waitForQuiet(subject, sample.afterUs))) {
-      this.#take(subject, await this.#attempt(subject, this.#lastUs));
-    }
-  }
-
-  async #attempt(subject, beforeUs) {
-    const { model, runs } = subject;
-    const begin = this.clock();
-    for (let i = 0; i < runs; i += 1) await model.run();
-    const end = this.clock();
-    subject.attempts += 1;
-    return { runMs: (end - begin) / runs, beforeUs, afterUs: await this.#bracketUs() };
-  }
-
-  #take(subject, sample) {
-    if (!this.#band.quiet(sample.beforeUs) || !this.#band.quiet(sample.afterUs)) return false;
-    subject.candidates.push(sample);
-    return true;
-  }
-
-  /** Probe until two in a row are quiet; false when the model's patience ends before that. */
-  async #waitForQuiet(subject, lastUs) {
-    const end = this.clock() + Math.max(MIN_PATIENCE_MS, PATIENCE * subject.runMs * subject.runs);
-    let inARow = Number(this.#band.quiet(lastUs));
-    while (inARow < 2 && this.clock() < end) inARow = this.#band.quiet(await this.#probeUs()) ? inARow + 1 : 0;
-    return inARow >= 2;
-  }
-
-  /** A probe next to a model. The first ones after a large model run in caches that it left cold, so they have more than one try. */
-  async #bracketUs() {
-    for (let i = 0; i < PROBE_TRIES; i += 1) if (this.#band.quiet(await this.#timeProbe())) break;
-    return this.#see();
-  }
-
-  async #probeUs() {
-    await this.#timeProbe();
-    return this.#see();
-  }
-
-  async #timeProbe() {
-    const begin = this.clock();
-    for (let i = 0; i < this.#probeRuns; i += 1) await this.#probe.run();
-    this.#lastUs = ((this.clock() - begin) / this.#probeRuns) * 1e3;
-    return this.#lastUs;
-  }
-
-  /** Take the last probe into the band. */
-  #see() {
-    const now = this.clock();
-    this.#band.add(this.#lastUs, now - this.#probedMs);
-    this.#probedMs = now;
-    return this.#lastUs;
-  }
-
-  /** Whether a model's turn is over: samples enough for the interval that the plan wants, or so many that it stays wide. */
-  #enough(subject) {
-    const accepted = subject.accepted(this.#band);
-    const { min_repeats, min_total_ms, statistic = "p50", max_rel_ci = Infinity } = this.settings;
-    if (accepted.length >= MAX_SAMPLES) return true;
-    const total = accepted.reduce((sum, sample) => sum + sample.runMs, 0) * subject.runs;
-    if (accepted.length < min_repeats || total < min_total_ms) return false;
-    if (accepted.length >= CAP * min_repeats) return true;
-    return halfWidth(accepted.map((sample) => sample.runMs), statistic) <= max_rel_ci;
-  }
-
-  async #finish(chunk, subject) {
-    const accepted = subject.accepted(this.#band);
+  async #finish(subject) {
     this.#finished.set(subject.job.id, subject);
-    this.emit({
-      type: "result",
-      id: subject.job.id,
-      quiet_ms: accepted.slice(0, MAX_SAMPLES).map((sample) => rounded(sample.runMs)),
-      typical_ms: subject.typical.runsMs.map(rounded),
-      rejected: subject.attempts - accepted.length,
-      load_ms: subject.loadMs,
-      first_ms: subject.firstMs,
-      runs_per_sample: subject.runs,
-      quiet_level_us: this.#band.levelUs,
-      chunk,
-      execution: subject.execution,
-    });
+    this.emit(reports.result(subject, subject.accepted(this.#band), { quietLevelUs: this.#band.levelUs, chunk: this.#chunk }));
     await subject.unload();
   }
 
@@ -280,11 +231,8 @@ export class Session {
   }
 
   #housekeeping(open) {
+    this.#prober.settle();
     const now = this.clock();
-    if (now - this.#settledMs >= SETTLE_MS) {
-      this.#settledMs = now;
-      this.#band.settle();
-    }
     if (now - this.#progressMs < PROGRESS_MS) return;
     this.#progressMs = now;
     const wanted = this.settings.min_repeats;
@@ -293,13 +241,13 @@ export class Session {
       type: "progress",
       finished: this.#finished.size,
       accepted: have + this.#finished.size * wanted,
-      wanted: (this.#wanted - this.#failed) * wanted,
+      wanted: (this.#wanted - this.#failed.size) * wanted,
       quiet_share: this.#band.quietShare(),
     });
   }
 
   #late() {
-    return this.clock() >= this.#deadline;
+    return this.clock() >= this.#until;
   }
 
   #shuffle(items) {
@@ -308,8 +256,4 @@ export class Session {
       [items[i], items[j]] = [items[j], items[i]];
     }
   }
-}
-
-function rounded(ms) {
-  return Math.round(ms * 1e6) / 1e6;
 }

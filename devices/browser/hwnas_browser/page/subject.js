@@ -2,9 +2,14 @@
 // nanoseconds and one difference: a browser's clock ticks in steps of 5 us or more, so that a sample (or a probe) of a mean lasts at least
 // TICKS of them. Where the host asks for single calls (min_sample_us of 0), samples are single calls here too.
 
+import { CAP, halfWidth } from "./precision.js";
+import { MAX_SAMPLES } from "./reports.js";
+
 export const MAX_RUNS = 1000;
 export const TICKS = 100;
 const TYPICAL_KEPT = 1024;
+export const WARM = 0.98;
+export const MAX_WARMUPS = 8;
 
 /** A model that the runtime does not load or run. */
 export class ModelUnusable extends Error {}
@@ -35,6 +40,7 @@ export class Typical {
 
 /** A loaded model with its samples so far; each lasts sampleMs or more if MAX_RUNS are enough for that. */
 export class Subject {
+  busy = [];
   candidates = [];
   typical = new Typical();
   attempts = 0;
@@ -52,6 +58,14 @@ export class Subject {
   /** Samples that are quiet at the present level. */
   accepted(band) {
     return this.candidates.filter((sample) => band.quiet(sample.beforeUs) && band.quiet(sample.afterUs));
+  }
+
+  /** Whether its turn is over: samples enough for the interval that the plan wants, or so many that it stays wide. */
+  enough(band, { min_repeats, min_total_ms, statistic = "p50", max_rel_ci = Infinity }) {
+    const runsMs = this.accepted(band).map((sample) => sample.runMs);
+    if (runsMs.length >= MAX_SAMPLES) return true;
+    if (runsMs.length < min_repeats || runsMs.reduce((sum, ms) => sum + ms, 0) * this.runs < min_total_ms) return false;
+    return runsMs.length >= CAP * min_repeats || halfWidth(runsMs, statistic) <= max_rel_ci;
   }
 
   /** Let the runtime free the model; the samples stay. */
@@ -79,17 +93,26 @@ export async function load(runtime, job, settings, clock) {
     const loaded = clock();
     await model.run();
     const first = clock();
-    let own = first - loaded;
-    for (let i = 0; i < Math.max(settings.warmup, 1); i += 1) {
-      const begin = clock();
-      await model.run();
-      own = Math.min(own, clock() - begin);
-    }
+    const own = await warmUp(model, first - loaded, settings.warmup, clock);
     return new Subject(job, model, { loadMs: loaded - start, firstMs: first - loaded, runMs: own, sampleMs: sampleMs(settings) });
   } catch (problem) {
     if (problem instanceof ModelUnusable || problem instanceof RuntimeUnusable) throw problem;
     throw new ModelUnusable(`${problem?.name ?? "Error"}: ${problem?.message ?? problem}`.slice(0, 600));
   }
+}
+
+/** Its best run in ms after warmup runs, and as many again (MAX_WARMUPS times at most) while they still make it faster. */
+async function warmUp(model, bestMs, warmup, clock) {
+  for (let i = 0; i < MAX_WARMUPS; i += 1) {
+    const beforeMs = bestMs;
+    for (let j = 0; j < Math.max(warmup, 1); j += 1) {
+      const begin = clock();
+      await model.run();
+      bestMs = Math.min(bestMs, clock() - begin);
+    }
+    if (bestMs >= WARM * beforeMs) break;
+  }
+  return bestMs;
 }
 
 function sampleMs(settings) {

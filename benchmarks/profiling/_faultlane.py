@@ -144,7 +144,7 @@ class Lane:
         rng = random.Random(seed)
         folder = self._folder(f"fault{seed}")
         # half of the faults come at any time, half while results come in, which is short
-        results = rng.randrange(1, len(self.expected) - 1) if rng.random() < 0.5 else 0
+        results = rng.randrange(1, len(self.expected) - 4) if rng.random() < 0.5 else 0
         moment = Moment(rng.uniform(0.0, 0.95 * self.usual_s), results)
         begin = time.monotonic()
         told = _Told()

@@ -87,7 +87,7 @@ def _campaign(lane: Lane, count: int, seed: int) -> list[Account]:
     order = (kinds * (count // len(kinds) + 1))[:count] if count >= len(kinds) else rng.sample(kinds, count)
     rng.shuffle(order)
     accounts = []
-    for number in range(2 * count):
+    for number in range(3 * count):
         account = lane.fault(order[0], 1000 * seed + number)
         accounts.append(account)
         if account.wrong:

@@ -1,7 +1,8 @@
 """A board that is reached over ssh, in a test: a real sshd of the test's own on a high loopback port, with its own keys.
 
 Everything it makes lies in a folder of the test's. It lets the user in who runs the test, by one key, and every command goes through a
-login script of the board's, so that a test can make the login shell talk.
+login script of the board's, so that a test can make the login shell talk. A login shell reads the user's own ``~/.bashrc`` unless it takes
+itself for a shell within a shell (SHLVL): what is in there may take long, and what it locks stays locked when a test kills it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ MaxStartups 100
 Subsystem sftp internal-sftp
 ForceCommand {root}/login
 LogLevel ERROR
+SetEnv SHLVL=2
 """
 LOGIN = """\
 #!/bin/sh

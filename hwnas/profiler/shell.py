@@ -12,10 +12,12 @@ from typing import Protocol
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.device import AdbOptions, Device, SshOptions
 from hwnas.core.errors import ConfigError, DeviceError, DeviceLost, HostKeyMismatch
 from hwnas.core.registry import Registry
 from hwnas.core.serial import sha256_file
+from hwnas.profiler.adb import adb_link
+from hwnas.profiler.adbremote import AdbRemote
 from hwnas.profiler.remote import Remote
 from hwnas.profiler.sshlink import connect, pinned_in
 from hwnas.profiler.sshroute import route
@@ -140,6 +142,19 @@ def ssh_shell(device: Device) -> Iterator[Shell]:
                 remote.remove()
 
 
+@contextlib.contextmanager
+def adb_shell(device: Device) -> Iterator[Shell]:
+    """A shell on a device over adb; the folder goes at the end."""
+    link = adb_link(device)
+    link.ready()
+    remote = AdbRemote(link, device.adb or AdbOptions())
+    try:
+        yield FolderShell(remote, name=device.id)
+    finally:
+        with contextlib.suppress(DeviceError):
+            remote.remove()
+
+
 def _last(words: str) -> str:
     lines = [printable(line).strip() for line in words.splitlines()]
     return next((line for line in reversed(lines) if line), "it says nothing")
@@ -150,3 +165,4 @@ SHELLS: Registry[Callable[[Device], contextlib.AbstractContextManager[Shell]]] =
 
 SHELLS.register("local", local_shell)
 SHELLS.register("ssh", ssh_shell)
+SHELLS.register("adb", adb_shell)

@@ -3,16 +3,20 @@ import random
 import numpy as np
 import pytest
 from hwnas_agent import busy
+from hwnas_agent.band import QuietBand
 from hwnas_agent.busy import BUSY_BELOW, PASSES, ROUNDS, RUNS, companies
 from hwnas_agent.measure import CHUNK, Session
+from hwnas_agent.probing import Prober
 from hwnas_agent.runtime import Runtime
-from hwnas_agent.subject import Job, Settings
+from hwnas_agent.sampling import Sampler
+from hwnas_agent.subject import Job, Settings, load
 
 from hwnas.profiler.twoway import Attempts, busy_times
 from tests.agent.models import SimulatedDevice
 from tests.agent.test_measure import PROBE, REFERENCE, NeverWaits, bursts, measure
 
 MODELS = [100.0 + 40 * i for i in range(CHUNK + 8)]
+SETTINGS = Settings(1, 3, 10, 10, 0.0, 150.0, 20.0, 0.0, 0, 150.0)
 FULL = PASSES * ROUNDS * RUNS
 
 
@@ -83,6 +87,16 @@ def test_quiet_samples_that_the_busy_rounds_met_by_chance_count():
         assert max(result["quiet_ms"]) * 1e3 < 1.05 * MODELS[int(key[1:])]
 
 
+@pytest.mark.parametrize(("slow", "quiet", "away"), [(1.0, 3, 0), (1.6, 0, 3)])
+def test_a_busy_visit_gives_one_typical_sample_and_the_others_by_their_state(slow, quiet, away):
+    """A model that nobody came to before has to have typical samples too, where it gets quiet ones enough in these rounds."""
+    device = SimulatedDevice(lambda _: slow)
+    prober = Prober(device.load("150", 1, 0), QuietBand(150.0), device.clock)
+    subject = load(Runtime("1", "", device.load), Job("a", "400"), SETTINGS, device.clock)
+    Sampler(prober, NeverWaits(), device.clock).visit_busy(subject, RUNS)
+    assert (len(subject.typical.runs_ns), len(subject.candidates), len(subject.busy)) == (1, quiet, away)
+
+
 def test_a_device_that_is_often_quiet_has_no_busy_rounds():
     _, _, messages = measure(SimulatedDevice(bursts(0.05, 0.05, 1.7)), [5000.0], quiet_level_us=150.0, max_seconds=3.0, min_repeats=1000)
     assert of_kind(messages, "busy") == {}
@@ -91,9 +105,8 @@ def test_a_device_that_is_often_quiet_has_no_busy_rounds():
 def test_models_whose_quiet_samples_the_host_has_are_sampled_with_the_others():
     device = SimulatedDevice(lambda _: 1.7)
     messages = []
-    settings = Settings(1, 3, 10, 10, 0.0, 150.0, 20.0, 0.0, 0, 150.0)
     session = Session(
-        Runtime("1", "", device.load), settings, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
+        Runtime("1", "", device.load), SETTINGS, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
     )
     done = session.measure([Job("a", "100"), Job("b", "300", True)], PROBE, REFERENCE)
     assert (done["results"], done["short"]) == (0, 1)
@@ -101,7 +114,7 @@ def test_models_whose_quiet_samples_the_host_has_are_sampled_with_the_others():
     # where the device is quiet they are left alone
     device, messages[:] = SimulatedDevice(), []
     session = Session(
-        Runtime("1", "", device.load), settings, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
+        Runtime("1", "", device.load), SETTINGS, messages.append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits()
     )
     done = session.measure([Job("a", "100"), Job("b", "300", True)], PROBE, REFERENCE)
     assert (done["results"], done["short"]) == (1, 0)

@@ -50,6 +50,7 @@ def main(root: Path, silence_s: str, arguments: list[str]) -> int:
     from hwnas_agent import __main__ as program
     from hwnas_agent import corelock, runtimes, serve
     from hwnas_agent.measure import Session
+    from hwnas_agent.runtime import Runtime
 
     clock = Clock()
 
@@ -88,8 +89,8 @@ def main(root: Path, silence_s: str, arguments: list[str]) -> int:
     real_take_stdout = program.take_stdout
     program.take_stdout = take_stdout  # type: ignore[attr-defined]
     program.Agent = Asked  # type: ignore[attr-defined]
-    runtimes.RUNTIMES["replay"] = lambda: runtimes.Runtime("1", "recording", load)
-    serve.Session = partial(Session, clock=clock, run_queue=Queue())  # type: ignore[attr-defined,misc]
+    runtimes.RUNTIMES["replay"] = lambda: Runtime("1", "recording", load, clock=clock)
+    serve.Session = partial(Session, run_queue=Queue())  # type: ignore[attr-defined,misc]
     serve.cores_locked = partial(corelock.cores_locked, folder=str(root))  # type: ignore[attr-defined]
     signal.signal(signal.SIGUSR1, lambda *_: _flood())
     return program.main([*options, "--silence-s", silence_s])

@@ -28,11 +28,16 @@ class Sampler:
             self._take(subject, self._attempt(subject, self._prober.last_us))
 
     def visit_busy(self, subject: Subject, times: int) -> None:
-        """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none."""
+        """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none.
+
+        The first of a visit is a typical one here, too.
+        """
         band, before_us = self._prober.band, self._arrive(subject)
-        for _ in range(times):
+        for number in range(times):
             sample = self._attempt(subject, before_us)
             before_us = sample.after_us
+            if number == 0:
+                subject.typical.add(sample.run_ns)
             touched = band.quiet(sample.before_us) or band.quiet(sample.after_us)
             if not self._take(subject, sample) and not touched and sample.waited_ns < MAX_WAIT_NS:
                 subject.busy.append(sample)

@@ -17,7 +17,7 @@ SETTING = json.loads(os.environ["HWNAS_REPLAY"])
 sys.path.insert(0, SETTING["agent"])
 
 from hwnas_agent import corelock, facts, serve  # noqa: E402
-from hwnas_agent.runtimes import Found, ModelUnusable, Runtime  # noqa: E402
+from hwnas_agent.runtime import Found, ModelUnusable, Runtime  # noqa: E402
 
 STEP_S = 0.005
 """How far the replayed time may run ahead before it is slept off."""
@@ -83,5 +83,5 @@ def fact_from(path, real=facts.fact_from):
 facts.fact_from = corelock.fact_from = fact_from
 serve.cores_locked = partial(serve.cores_locked, folder=SETTING["locks"])
 facts.find_runtime = lambda *_: Found("recorded", None, 10, 21)
-serve.open_runtime = lambda *_: Runtime("recorded", "replay", load)
-serve.Session = partial(serve.Session, clock=TIME.clock, sleep=TIME.sleep, run_queue=NoQueue())
+serve.open_runtime = lambda *_: Runtime("recorded", "replay", load, clock=TIME.clock)
+serve.Session = partial(serve.Session, sleep=TIME.sleep, run_queue=NoQueue())

@@ -22,12 +22,14 @@ export class Sampler {
     }
   }
 
-  /** Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none. */
+  /** Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none.
+      The first of a visit is a typical one here, too. */
   async visitBusy(subject, times) {
     let beforeUs = await this.#arrive(subject);
     for (let i = 0; i < times; i += 1) {
       const sample = await this.#attempt(subject, beforeUs);
       beforeUs = sample.afterUs;
+      if (i === 0) subject.typical.add(sample.runMs);
       const touched = this.#prober.band.quiet(sample.beforeUs) || this.#prober.band.quiet(sample.afterUs);
       if (!this.#take(subject, sample) && !touched) subject.busy.push(sample);
     }

@@ -15,9 +15,9 @@ from ai_edge_litert.interpreter import Interpreter
 from hwnas.core.errors import HwnasError, UsageError, VerificationError
 from hwnas.core.result import Artifact
 from hwnas.export import EXPORTERS, ExportSpec
+from hwnas.export.exporter import precisions_of
 from hwnas.export.lower import lower
 from hwnas.export.quantize import quantize_onnx, quantize_tflite
-from hwnas.export.exporter import precisions_of
 from hwnas.export.to_onnx import onnx_bytes
 from hwnas.export.to_tflite import tflite_bytes
 from hwnas.export.verify import parity

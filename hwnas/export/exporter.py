@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 Images = NDArray[np.float32]
 Layout = Literal["NCHW", "NHWC"]
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"pt2": ("fp32", "fp16", "bf16")})
-"""Which precisions a format is written in, where it is not fp32 and int8."""
+_FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"pt2": ("fp32", "fp16", "bf16")})
 
 PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
 """What runs in a browser: runtimes of their own, with times of their own."""
@@ -90,9 +89,14 @@ def exporter_for(runtime: str) -> Exporter:
         raise UnknownNameError(f"unknown runtime '{runtime}'; {suggest(runtime, RUNTIME_FORMATS)}") from None
 
 
+def precisions_of(form: str) -> tuple[str, ...]:
+    """Which precisions the format ``form`` is written in."""
+    return _FORMAT_PRECISIONS.get(form, ("fp32", "int8"))
+
+
 def require_precision(form: str, precision: str) -> None:
     """Raise `ConfigError` where files of the format ``form`` are not written in ``precision``."""
-    known = FORMAT_PRECISIONS.get(form, ("fp32", "int8"))
+    known = precisions_of(form)
     if precision not in known:
         raise ConfigError(f"format '{form}' is not written in {precision}; it is in {', '.join(known)}")
 

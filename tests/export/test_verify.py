@@ -119,12 +119,18 @@ def test_files_that_are_not_what_they_say(artifacts: dict[str, Artifact], tmp_pa
         check_artifact(tmp_path / "nothing.onnx")
     with pytest.raises(VerificationError, match=r"bytes; 5 were expected"):
         check_artifact(Path(artifacts["onnx"].path), size_bytes=5)
-    for name, content in (("a.onnx", b"hello"), ("b.onnx", b""), ("c.tflite", b"hello"), ("d.tflite", b"\x08\0\0\0TFL3" + b"\xff" * 8)):
+    for name, content in (
+        ("a.onnx", b"hello"),
+        ("b.onnx", b""),
+        ("c.tflite", b"hello"),
+        ("d.tflite", b"\x08\0\0\0TFL3" + b"\xff" * 8),
+        ("e.pt2", b"hello"),
+    ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(VerificationError, match=r"not an? (ONNX|TFLite) model"):
+        with pytest.raises(VerificationError, match=r"not an? (ONNX model|TFLite model|PyTorch program)"):
             check_artifact(tmp_path / name)
     (tmp_path / "model.pkl").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"known: \.onnx, \.tflite"):
+    with pytest.raises(UsageError, match=r"known: \.onnx, \.pt2, \.tflite"):
         check_artifact(tmp_path / "model.pkl")
 
 

@@ -91,7 +91,7 @@ def test_a_measurement_that_cannot_be_is_refused_by_name(table: LatencyTable, ba
         ({"device": "../etc"}, "device '../etc'"),
         ({"device": ""}, "device ''"),
         ({"runtime": "a/b"}, "runtime 'a/b'"),
-        ({"precision": "fp64"}, "unknown precision 'fp64'; known: fp32, fp16, int8"),
+        ({"precision": "fp64"}, "unknown precision 'fp64'; known: fp32, fp16, bf16, int8"),
         ({"regime": "calm"}, "unknown regime 'calm'"),
         ({"threads": 0}, "at least 1"),
         ({"batch": 0}, "at least 1"),

@@ -94,7 +94,7 @@ def test_models_are_measured_by_the_devices_own_runtime(board, tmp_path):
 
     with LAUNCHERS.get("adb")(board.device()).launch() as channel:
         run_session(channel, jobs, REAL, runtime="onnxruntime", probe=probe, reference=probe, on_measured=look)
-    assert {key: samples for key, (samples, _) in seen.items()} == {"c4": 5, "c16": 5}
+    assert {key: samples >= 5 for key, (samples, _) in seen.items()} == {"c4": True, "c16": True}
     files = seen["c4"][1]
     # the probe is also the reference: the same content goes over once
     assert len([name for name in files if name.endswith(".onnx")]) == 3

@@ -110,6 +110,7 @@ def test_a_second_host_on_the_same_core_is_told_in_one_line_and_the_first_goes_o
     stopped(first)
 
 
+@pytest.mark.slow
 @two_cores
 def test_hosts_on_different_cores_both_go_on(device):
     first = holding(device, core=CORES[-1])

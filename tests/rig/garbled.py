@@ -64,6 +64,9 @@ def result(key: str) -> wire.Message:
         "runs_per_sample": 2,
         "quiet_level_us": 120.0,
         "chunk": 0,
+        "execution": {"by": "CPUExecutionProvider", "fallbacks": 0, "note": None},
+        "peak_memory_bytes": 4096,
+        "energy_mj": None,
     }
 
 

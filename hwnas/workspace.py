@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 
 import hwnas.profiler.browser
 import hwnas.profiler.local  # noqa: F401  (registers its transport)
-from hwnas.core.device import AdbOptions, Device, Fact, NativeOptions, SshOptions
+from hwnas.core.access import AdbOptions, NativeOptions, SshOptions
+from hwnas.core.device import Device, Fact
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit

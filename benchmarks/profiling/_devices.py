@@ -89,7 +89,7 @@ def _no_sshd() -> str:
 
 def _no_chromium() -> str:
     there = shutil.which("chromium") is not None and importlib.util.find_spec("playwright") is not None
-    return "" if there else "no chromium or playwright here (tests/rig/setup_browser.sh installs them)"
+    return "" if there else "no chromium or playwright here (tests/rig/setup.sh installs them)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import AdbOptions, Device, MeasurePlan, SshOptions
+from hwnas.core.access import AdbOptions, SshOptions
+from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.errors import HwnasError
 from hwnas.core.serial import plain
 from hwnas.pipeline.timings import Conditions, Keep, Meet, TimedModel, timed

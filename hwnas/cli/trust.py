@@ -10,7 +10,8 @@ import typer
 
 from hwnas.cli.console import err, show_json
 from hwnas.cli.options import Folder, Json, open_workspace
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import ConfigError, HostKeyMismatch
 from hwnas.profiler.hostkeys import HostKey, pin_key, pinned_keys
 from hwnas.profiler.sshlink import offered_key, pinned_in

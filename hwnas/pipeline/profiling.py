@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwnas.core.access import NativeOptions
 from hwnas.core.arch import Architecture
-from hwnas.core.device import Device, Measurement, MeasurePlan, NativeOptions
+from hwnas.core.device import Device, Measurement, MeasurePlan
 from hwnas.core.errors import ConfigError, TooNoisy
 from hwnas.core.serial import plain, sha256_file, write_atomic
 from hwnas.latency.table import LatencyTable

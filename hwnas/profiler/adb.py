@@ -12,7 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas.core.device import AdbOptions, Device
+from hwnas.core.access import AdbOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import DeviceError, DeviceLost
 from hwnas.profiler.adblink import PATIENCE_S, AdbLink
 from hwnas.profiler.adbpage import AdbPageLauncher

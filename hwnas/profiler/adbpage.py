@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import AdbOptions
+from hwnas.core.access import AdbOptions
 from hwnas.core.errors import DeviceError, DeviceLost
 from hwnas.profiler.adblink import AdbLink
 from hwnas.profiler.adbshell import AdbShell

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import AdbOptions
+from hwnas.core.access import AdbOptions
 from hwnas.core.errors import DeviceError
 from hwnas.profiler.adblink import AdbLink
 from hwnas.profiler.adbshell import AdbShell

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import Device, Fact, Measurement, MeasurePlan, NativeOptions
+from hwnas.core.access import NativeOptions
+from hwnas.core.device import Device, Fact, Measurement, MeasurePlan
 from hwnas.core.errors import ConfigError, DeviceError, ProtocolError, TooNoisy
 from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst, check_arguments
 from hwnas.profiler.session import Job
@@ -143,10 +144,10 @@ class _Session:
 
     def _pin(self) -> tuple[int, ...]:
         """Cores that the tool is pinned to: those given, or the last ones of the device; none where it cannot be."""
-        wanted = self._options.cores or self._last_cores()
+        wanted = self._plan.affinity or self._last_cores()
         if len(wanted) < self._threads:
-            if self._options.cores:
-                raise ConfigError(f"{self._name}: {self._threads} threads need as many cores; [native] names {list(wanted)}")
+            if self._plan.affinity:
+                raise ConfigError(f"{self._name}: {self._threads} threads need as many cores; the descriptor names {list(wanted)}")
             return ()
         # a mask is what taskset of both Android and Linux understands
         prefix = ["taskset", f"{sum(1 << core for core in wanted):x}"]
@@ -154,7 +155,7 @@ class _Session:
         if status == 0:
             self._prefix = prefix
             return wanted
-        if self._options.cores:
+        if self._plan.affinity:
             raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {_tail(words)}")
         return ()
 

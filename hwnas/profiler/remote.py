@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import SshOptions
+from hwnas.core.access import SshOptions
 from hwnas.core.errors import DeviceError, DeviceLost
 from hwnas.profiler.sshlib import paramiko
 from hwnas.profiler.sshlink import CONNECT_S, Link

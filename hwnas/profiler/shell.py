@@ -12,7 +12,8 @@ from typing import Protocol
 
 from hwnas_agent.wire import printable
 
-from hwnas.core.device import AdbOptions, Device, SshOptions
+from hwnas.core.access import AdbOptions, SshOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import ConfigError, DeviceError, DeviceLost, HostKeyMismatch
 from hwnas.core.registry import Registry
 from hwnas.core.serial import sha256_file

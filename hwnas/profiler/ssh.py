@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import DeviceError, HostKeyMismatch
 from hwnas.profiler.channel import LAUNCHERS, Channel
 from hwnas.profiler.pushed import AGENT, PushedChannel, agent_command, store

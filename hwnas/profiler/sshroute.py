@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import ConfigError
 from hwnas.profiler.sshlib import paramiko
 

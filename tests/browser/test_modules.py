@@ -13,7 +13,7 @@ from hwnas_agent import wire
 
 PAGE = Path(__file__).parents[2] / "devices" / "browser" / "hwnas_browser" / "page"
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no node here (tests/rig/setup_browser.sh installs it)")
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no node here (tests/rig/setup.sh installs it)")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_the_program_is_beside_the_descriptor_and_names_the_runtime(workspace):
         ({"runtime": "onnxruntime"}, "device 'phone' has no runtime 'onnxruntime'"),
         ({"device": DEVICE.replace('"benchmark_model"\npath', '"trtexec"\npath')}, "tool is 'trtexec'; there are benchmark_model"),
         ({"device": DEVICE.replace("[native]", 'runtimes = ["onnxruntime"]\n[native]')}, "benchmark_model measures 'litert' and no other"),
-        ({"device": DEVICE + "cores = [1, 1]\n"}, "are not distinct numbers"),
+        ({"device": DEVICE.replace("[native]", "cores = [1, 1]\n[native]")}, "must be distinct numbers"),
         ({"device": DEVICE + 'args = ["a\\u0000"]\n'}, "without control characters"),
         ({"device": DEVICE + "flags = []\n"}, "unknown key"),
     ],

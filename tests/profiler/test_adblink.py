@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.core.device import AdbOptions, Device
+from hwnas.core.access import AdbOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import AuthFailed, ConfigError, DeviceError, DeviceLost, ProtocolError, Unreachable, UsageError
 from hwnas.pipeline.checking import check_device
 from hwnas.profiler import adbsync

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.core.device import Device, MeasurePlan, NativeOptions
+from hwnas.core.access import NativeOptions
+from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.errors import ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler import native, shell
 from hwnas.profiler.native import measure_native
@@ -63,9 +64,9 @@ def test_litert_is_measured_burst_by_burst(tmp_path):
 def test_onnxruntime_is_measured_from_its_result_file(tmp_path):
     pytest.importorskip("onnxruntime")
     tool = write_tool(tmp_path / "perf", "onnxruntime_perf_test")
-    device = Device("phone", "local", native=NativeOptions("onnxruntime_perf_test", str(tool), cores=(0,)))
+    device = Device("phone", "local", native=NativeOptions("onnxruntime_perf_test", str(tool)))
     model = onnx_convolution(tmp_path / "a b.onnx")
-    summary, found = measured(device, [Job("block; $(reboot)", model)], model)
+    summary, found = measured(device, [Job("block; $(reboot)", model)], model, plan=replace(PLAN, affinity=(0,)))
     measurement = found["block; $(reboot)"]["typical"]
     assert measurement.peak_memory_bytes > 1e6
     assert measurement.facts["cores"] == "0"

@@ -10,7 +10,8 @@ import threading
 import pytest
 from hwnas_agent import wire
 
-from hwnas.core.device import Device, MeasurePlan, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device, MeasurePlan
 from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost, ProtocolError, Unreachable
 from hwnas.profiler import sshlink
 from hwnas.profiler.check import read_hello

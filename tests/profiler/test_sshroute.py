@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device
 from hwnas.core.errors import ConfigError, UsageError
 from hwnas.profiler.sshroute import route
 

@@ -99,7 +99,7 @@ def test_the_rigs_have_no_part_of_that_name() -> None:
     assert "no part 'shd'; there are: sshd" in done.stderr
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup.sh", "tests/rig/setup_browser.sh"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/setup_system.sh", "tests/rig/setup.sh"])
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)
@@ -107,17 +107,18 @@ def test_scripts_parse_and_can_be_run(name: str) -> None:
 
 @pytest.mark.parametrize(("failing", "status"), [("none", 0), ("check", 2), ("test-slow", 2)])
 def test_ci_runs_everything_and_says_what_was_skipped(tmp_path: Path, failing: str, status: int) -> None:
-    for folder in (".ci", "scripts"):
+    for folder in (".ci", "scripts", "tests/rig"):
         (tmp_path / "clone" / folder).mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", tmp_path / "clone" / ".ci")
     script(tmp_path / "clone" / "scripts" / "setup_system.sh", "echo system")
+    script(tmp_path / "clone" / "tests" / "rig" / "setup.sh", 'echo "rig $*"')
     script(tmp_path / "make", f'echo "make $*"; echo "SKIPPED [1] because of $1"; case " $* " in *" {failing} "*) exit 2;; esac')
     env = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         [str(tmp_path / "clone" / ".ci" / "run")], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == status
-    assert done.stdout.startswith("system\nmake check test\n")
+    assert done.stdout.startswith("system\nmake setup\nSKIPPED [1] because of setup\nrig web\nmake check test\n")
     assert ("make test-slow" in done.stdout) == (failing != "check")
     summary = "Skipped, and why:\nSKIPPED [1] because of check\nSKIPPED [1] because of test-slow\n"
     assert done.stdout.endswith(summary) == (status == 0)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.core.device import AdbOptions, Device
+from hwnas.core.access import AdbOptions
+from hwnas.core.device import Device
 from tests.rig.relay import Relay, connect_inside
 
 PATIENCE_S = 30.0

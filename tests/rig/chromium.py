@@ -37,7 +37,7 @@ def served() -> tuple[str, ...]:
 def missing() -> str:
     """What an end-to-end test lacks here; empty where nothing is missing."""
     if shutil.which("chromium") is None:
-        return "no chromium here (tests/rig/setup_browser.sh installs it)"
+        return "no chromium here (tests/rig/setup.sh installs it)"
     if importlib.util.find_spec("playwright") is None:
         return "playwright is not installed (make setup)"
     try:

@@ -7,7 +7,9 @@
 #   tests/rig/setup.sh sshd      # some parts
 set -euo pipefail
 
-parts=(sshd namespaces adbd browser arm64)
+here="${BASH_SOURCE[0]%/*}"
+[ "$here" != "${BASH_SOURCE[0]}" ] || here=.
+parts=(sshd namespaces adbd browser web arm64)
 
 # part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
 part_sshd() { # a device over ssh: a private sshd with its keys
@@ -23,13 +25,21 @@ part_adbd() { # a device over adb: Debian 13's adbd and adb with their libraries
   [ -x "$cache/adbd-trixie/$mark" ] && return 0
   command -v mmdebstrap || packages mmdebstrap debian-archive-keyring iproute2 || return 1
   mkdir -p "$cache" && rm -rf "$cache/adbd-trixie.part"
-  mmdebstrap --quiet --variant=extract --include=adbd,adb --keyring=/usr/share/keyrings trixie "$cache/adbd-trixie.part" \
-    http://deb.debian.org/debian && [ -x "$cache/adbd-trixie.part/$mark" ] && mv "$cache/adbd-trixie.part" "$cache/adbd-trixie" ||
+  mmdebstrap --quiet --variant=extract --include=adbd,adb --keyring=/usr/share/keyrings trixie "$cache/adbd-trixie.part" &&
+    [ -x "$cache/adbd-trixie.part/$mark" ] && mv "$cache/adbd-trixie.part" "$cache/adbd-trixie" ||
     { why="mmdebstrap could not unpack adbd and adb of Debian 13"; return 1; }
 }
 
-part_browser() { # the page agent: chromium, node for its modules, npm for its runtime (see setup_browser.sh)
+part_browser() { # the page agent: chromium, node for its modules, npm for its runtime
   { command -v chromium && command -v node && command -v npm; } || packages chromium nodejs npm
+}
+
+part_web() { # onnxruntime-web in the cache, for the page agent; after 'make setup'
+  local python="${HWNAS_PYTHON:-$here/../../.venv/bin/python}"
+  [ -x "$python" ] || { why="no $python; run 'make setup' first, then this again"; return 1; }
+  "$python" -c 'from hwnas.profiler.webruntime import web_files; web_files()' 2>/dev/null && return 0
+  why="$("$python" -m hwnas agent fetch-web 2>&1)" && why=""
+  [ -z "$why" ]
 }
 
 part_arm64() { # a 64-bit Arm board: qemu-user behind binfmt_misc, and what makes a Debian root of that architecture

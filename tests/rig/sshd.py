@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.core.device import Device, SshOptions
+from hwnas.core.access import SshOptions
+from hwnas.core.device import Device
 from hwnas.profiler.hostkeys import HostKey, pin_key
 
 PATIENCE_S = 30.0

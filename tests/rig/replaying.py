@@ -17,6 +17,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 FLOOD_BYTES = 20_000_000
 GARBAGE = b"\xff\xfe{]\x00 not of the protocol\n" * 5
@@ -41,7 +42,7 @@ def model(path: Path, *, us: float, pace_ms: float = 0.0, size_bytes: int = 0) -
 
 def interpreter(board, *, silence_s: float = 30.0) -> str:
     """What a board of the rigs takes for its Python, so that its agents replay."""
-    return board.python(f'exec {sys.executable} {Path(__file__).resolve()} {board.root} {silence_s} "$@"')
+    return str(board.python(f'exec {sys.executable} {Path(__file__).resolve()} {board.root} {silence_s} "$@"'))
 
 
 def main(root: Path, silence_s: str, arguments: list[str]) -> int:
@@ -50,6 +51,7 @@ def main(root: Path, silence_s: str, arguments: list[str]) -> int:
     from hwnas_agent import __main__ as program
     from hwnas_agent import corelock, runtimes, serve
     from hwnas_agent.measure import Session
+    from hwnas_agent.process import RunQueue
     from hwnas_agent.runtime import Runtime
 
     clock = Clock()
@@ -84,14 +86,14 @@ def main(root: Path, silence_s: str, arguments: list[str]) -> int:
     def take_stdout() -> int:
         taken = real_take_stdout()
         signal.signal(signal.SIGUSR2, lambda *_: os.write(taken, GARBAGE))
-        return taken
+        return int(taken)
 
-    real_take_stdout = program.take_stdout
-    program.take_stdout = take_stdout  # type: ignore[attr-defined]
-    program.Agent = Asked  # type: ignore[attr-defined]
+    real_take_stdout = vars(program)["take_stdout"]
+    vars(program).update(take_stdout=take_stdout, Agent=Asked)
     runtimes.RUNTIMES["replay"] = lambda: Runtime("1", "recording", load, clock=clock)
-    serve.Session = partial(Session, run_queue=Queue())  # type: ignore[attr-defined,misc]
-    serve.cores_locked = partial(corelock.cores_locked, folder=str(root))  # type: ignore[attr-defined]
+    vars(serve).update(
+        Session=partial(Session, run_queue=cast("RunQueue", Queue())), cores_locked=partial(corelock.cores_locked, folder=str(root))
+    )
     signal.signal(signal.SIGUSR1, lambda *_: _flood())
     return program.main([*options, "--silence-s", silence_s])
 

@@ -187,7 +187,7 @@ def outcome(visits: Sequence[Visit]) -> Outcome:
         what = f"session {number + 1}{', a core kept busy' if v.disturbed else ''}"
         level = "-" if v.level_us is None else f"{v.level_us:.1f}"
         rows.append((what, v.regime, f"{100 * v.quiet_share:.0f} % quiet", f"probe {level} us", v.words[:120]))
-    targets = {}
+    targets = {"sessions_refused": Target("<=", 0)}
     for kind, limit in (("quiet", 1.5), ("anchored", 3.5), ("disturbed", 5.0)):
         ours = [p.percent for p in pairs if p.kind == kind and p.percent is not None]
         bursts = [p.burst_percent for p in pairs if p.kind == kind]

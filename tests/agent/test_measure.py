@@ -220,6 +220,12 @@ def test_a_sample_that_waited_for_its_core_is_not_accepted():
     assert results["m0"]["rejected"] >= len(results["m0"]["quiet_ms"]) - 1
 
 
+def test_a_short_wait_within_a_long_sample_is_no_disturbance():
+    done, results, _ = measure(SimulatedDevice(), [400, 40_000], run_queue=NeverWaits(lambda: MAX_WAIT_NS), max_seconds=20.0)
+    assert results.keys() == {"m1"}  # 50 us of 40 ms
+    assert (done["short"], results["m1"]["rejected"]) == (1, 0)
+
+
 def test_a_model_that_does_not_load_is_reported_and_the_others_are_measured():
     done, results, messages = measure(SimulatedDevice(), [100, "broken", 120])
     assert set(results) == {"m0", "m2"}

@@ -7,6 +7,8 @@ from hwnas_agent.process import RunQueue
 from hwnas_agent.subject import Clock, Sample, Subject
 
 MAX_WAIT_NS = 50_000
+MAX_WAIT_SHARE = 0.005
+"""What a sample may have waited for its core, in all or as a share of what it lasted: half a percent is less than samples differ by."""
 COLD_RUNS = 2
 
 
@@ -39,7 +41,7 @@ class Sampler:
             if number == 0:
                 subject.typical.add(sample.run_ns)
             touched = band.quiet(sample.before_us) or band.quiet(sample.after_us)
-            if not self._take(subject, sample) and not touched and sample.waited_ns < MAX_WAIT_NS:
+            if not self._take(subject, sample) and not touched and not _waited(subject, sample):
                 subject.busy.append(sample)
 
     def _arrive(self, subject: Subject) -> float:
@@ -61,7 +63,11 @@ class Sampler:
 
     def _take(self, subject: Subject, sample: Sample) -> bool:
         band = self._prober.band
-        if sample.waited_ns >= MAX_WAIT_NS or not (band.quiet(sample.before_us) and band.quiet(sample.after_us)):
+        if _waited(subject, sample) or not (band.quiet(sample.before_us) and band.quiet(sample.after_us)):
             return False
         subject.candidates.append(sample)
         return True
+
+
+def _waited(subject: Subject, sample: Sample) -> bool:
+    return sample.waited_ns >= max(MAX_WAIT_NS, MAX_WAIT_SHARE * sample.run_ns * subject.runs)

@@ -10,8 +10,10 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
+import hwnas.profiler.adb
 import hwnas.profiler.browser
-import hwnas.profiler.local  # noqa: F401  (registers its transport)
+import hwnas.profiler.local
+import hwnas.profiler.ssh  # noqa: F401  (register their transports)
 from hwnas.core.access import AdbOptions, NativeOptions, SshOptions
 from hwnas.core.device import Device, Fact
 from hwnas.core.errors import ConfigError, UnknownNameError

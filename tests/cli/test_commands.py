@@ -357,7 +357,7 @@ WRONG = [
     (CONFIG, '"tiny-32"', '"tiny-33"', "unknown space 'tiny-33'; did you mean 'tiny-32'?"),
     (CONFIG, "resolutions = [", "resolutions = [17, ", "space 'tiny-32' has no resolution 17; it has 16, 20"),
     (DEVICE, '"pretend"', '"pretended"', "unknown transport 'pretended'; did you mean 'pretend'?"),
-    (DEVICE, '"pretend"', '""', "unknown transport ''; known: browser, local, pretend"),
+    (DEVICE, '"pretend"', '""', "unknown transport ''; known: adb, browser, local, pretend, ssh"),
     (DEVICE, '"litert"', '"litrt"', "unknown runtime 'litrt'; did you mean 'litert'?"),
     (RECIPE, '"litert"', '"tflite"', "unknown runtime 'tflite'; did you mean 'litert'?"),
     (RECIPE, 'device = "toy"', 'device = "toy"\nregime = "busy"', "unknown regime 'busy'; known: quiet, typical"),

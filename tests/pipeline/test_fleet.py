@@ -171,7 +171,7 @@ def test_targets_of_a_device_follow_one_another_and_are_left_out_once_it_is_lost
     act("a", Counting)
     both = [target("a"), target("a", "litert")]
     assert [o.status for o in profile_all(context(root), both)] == ["measured", "measured"]
-    assert most == [1, 1]
+    assert set(most) == {1}
     act("b", breaks_after(pretend, 3))
     first, second = profile_all(context(root), [replace(t, device="b") for t in both])
     assert (first.status, second.status) == ("failed", "skipped")

@@ -67,7 +67,7 @@ def noisy(pretend, monkeypatch):
             times = [t * s for t, s in zip(result["quiet_ms"][:60], state, strict=True)]
             if not self.good:
                 times = (np.array(times) * np.random.default_rng(number).choice([1.0, 2.0], 60)).tolist()
-            shared = {k: result[k] for k in ("id", "rejected", "load_ms", "first_ms", "runs_per_sample")}
+            shared = {k: result[k] for k in ("id", "rejected", "load_ms", "first_ms", "runs_per_sample", "execution")}
             return {"type": "busy", "busy_ms": times, "at_s": at_s, **shared}
 
     monkeypatch.setattr(pretend.PretendLauncher, "launch", lambda self: Noisy())

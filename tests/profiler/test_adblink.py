@@ -252,7 +252,7 @@ def test_a_check_says_how_a_phone_lets_this_machine_in():
     with serving(lambda request: block(b"FAIL", "device unauthorized.")) as (link, _):
         checked = check_device(Device("phone", "adb", "0123", adb=AdbOptions(server=f"{link.host}:{link.port}")))
     assert not checked.reachable
-    assert checked.fix == "unlock the device and allow debugging from this computer, then check again"
+    assert checked.fixes == ("unlock the device and allow debugging from this computer, then check again",)
 
 
 def test_a_server_is_a_host_and_a_port():

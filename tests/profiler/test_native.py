@@ -147,11 +147,11 @@ def test_what_cannot_be_asked_for_is_refused(quick, tmp_path):
         measured(quick, [*jobs, *jobs], jobs[0].path)
     with pytest.raises(ConfigError, match="no such file"):
         measured(Device("phone", "local", native=NativeOptions("benchmark_model", str(tmp_path / "none"))), jobs, jobs[0].path)
-    one, none = (replace(quick, native=replace(quick.native, cores=cores)) for cores in ((0,), (1000,)))
+    one, none = (replace(PLAN, affinity=cores) for cores in ((0,), (1000,)))
     with pytest.raises(ConfigError, match="2 threads need as many cores"):
-        measured(one, jobs, jobs[0].path, threads=2)
+        measured(quick, jobs, jobs[0].path, plan=one, threads=2)
     with pytest.raises(DeviceError, match=r"cannot be pinned to cores \[1000\]"):
-        measured(none, jobs, jobs[0].path)
+        measured(quick, jobs, jobs[0].path, plan=none)
 
 
 def test_a_file_that_arrives_torn_is_not_used(tmp_path):

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from hwnas.pipeline.modelfiles import ModelFiles
 from hwnas.pipeline.timings import TimedModel
 from hwnas.profiler.anchor import anchoring, spread_over
 from hwnas.profiler.local import LocalLauncher
-from hwnas.profiler.session import Job, run_session
+from hwnas.profiler.session import Job, run_session, stale
 from hwnas.profiler.summary import SessionSummary
 from hwnas.space.family import SpaceOptions, blockwise, family_of, find_space
 from hwnas.space.moves import sample_spread, unique
@@ -67,6 +67,16 @@ class Visit:
     def quiet(self) -> bool:
         """Whether it is one of those that the strictest target is about."""
         return self.regime == "quiet" and self.quiet_share >= QUIET_SHARE
+
+
+def held_to_one_speed(visits: Sequence[Visit]) -> list[Visit]:
+    """Sessions in which the device was never as fast as in another had no quiet time, whatever their own probes said: regime ``slow``.
+
+    The product measures such a profile again as soon as the device shows the faster speed.
+    """
+    levels = {str(number): v.level_us for number, v in enumerate(visits) if v.level_us is not None and v.regime == "quiet"}
+    slow = stale(levels, min(levels.values())) if levels else ()
+    return [replace(v, regime="slow", quiet_share=0.0) if str(number) in slow else v for number, v in enumerate(visits)]
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,7 @@ def difference(a: Times, b: Times) -> float:
 
 def outcome(visits: Sequence[Visit]) -> Outcome:
     """The figures over all pairs of sessions that gave anything."""
+    visits = held_to_one_speed(visits)
     known = [v for v in visits if v.times_ms]
     pairs = [pair(a, b) for a, b in combinations(known, 2)]
     figures = {

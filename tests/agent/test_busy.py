@@ -37,10 +37,10 @@ def test_every_job_is_in_every_pass_and_in_changing_company():
 
 @pytest.mark.parametrize(
     ("samples", "share", "never"),
-    [([], 0.0, False), ([8, 9], 0.0, False), ([7, 9], 0.04, True), ([7, 9], 0.5, False), ([7] * 6, 0.5, True), ([7], None, True)],
+    [([], 0.0, False), ([8, 9], 0.0, False), ([7, 9], 0.04, True), ([7, 9], 0.5, False), ([7, 7, 9], 0.5, True), ([7], None, True)],
 )
 def test_a_device_is_given_up_as_quiet_where_little_was_or_most_models_have_too_little(samples, share, never):
-    assert busy.never_quiet(samples, 8, 10, share) is never
+    assert busy.never_quiet(samples, 8, share) is never
 
 
 def test_a_device_that_is_never_quiet_is_measured_as_it_is():
@@ -52,7 +52,7 @@ def test_a_device_that_is_never_quiet_is_measured_as_it_is():
     assert told.keys() == {f"m{i}" for i in range(len(MODELS))}
     for message in told.values():
         assert len(message["busy_ms"]) == len(message["at_s"]) == FULL
-        assert 45 <= message["at_s"][0] < message["at_s"][-1] <= 60
+        assert 30 <= message["at_s"][0] < message["at_s"][-1] <= 60
         assert message["first_ms"] > 0
     found = busy_times({key: Attempts(m["at_s"], m["busy_ms"]) for key, m in told.items()}).samples_ms
     ratios = np.array([np.median(found[f"m{i}"]) / us * 1e3 for i, us in enumerate(MODELS)])
@@ -70,7 +70,7 @@ def test_quiet_samples_are_never_among_the_busy_ones():
 
 
 def test_a_device_that_becomes_quiet_later_still_gives_quiet_results():
-    device = SimulatedDevice(lambda now: 1.6 if now < 50 else 1.0)
+    device = SimulatedDevice(lambda now: 1.6 if now < 40 else 1.0)
     done, results, messages = measure(device, [100.0, 300.0], quiet_level_us=150.0, max_seconds=60.0)
     assert of_kind(messages, "busy")
     assert done["short"] == 0

@@ -10,8 +10,8 @@ A result leaves at the end of the round in which its model got its last sample, 
 when the time of its chunk is over joins a later chunk and keeps what it has. Where the device turns out to be faster than it had ever been
 until then, the band moves, and models that lose their samples by it are measured again.
 
-A device that was hardly ever quiet by three quarters of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of
-the time is for quiet samples again.
+A device that was hardly ever quiet in half of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of the time
+is for quiet samples again.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ class Session:
         self._until_ns = now + int(QUIET_SHARE * (self._deadline_ns - now))
         left = self._all_chunks([job for job in jobs if not job.only_busy], reference)
         self._until_ns = self._deadline_ns
-        samples = [self._quiet_samples(job) for job in left]
-        if self._settings.heat_s <= 0 and never_quiet(samples, self._settings.least_repeats, self._wanted, self._band.quiet_share()):
+        samples = [len(s.accepted(self._band)) for s in (*self._short.values(), *self._finished.values())]
+        if left and self._settings.heat_s <= 0 and never_quiet(samples, self._settings.least_repeats, self._band.quiet_share()):
             self._busy_rounds(jobs)
         left = self._all_chunks(left, reference)
         for job in left:

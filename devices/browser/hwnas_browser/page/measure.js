@@ -109,9 +109,9 @@ export class Session {
     this.#until = this.clock() + QUIET_SHARE * (this.#deadline - this.clock());
     let left = await this.#allChunks(jobs.filter((job) => !job.only_busy), reference);
     this.#until = this.#deadline;
-    const samples = left.map((job) => this.#quietSamples(job));
-    const hot = this.settings.heat_s > 0;
-    if (!hot && neverQuiet(samples, this.settings.least_repeats, this.#wanted, this.#band.quietShare())) await this.#busyRounds(jobs);
+    const samples = [...this.#short.values(), ...this.#finished.values()].map((subject) => subject.accepted(this.#band).length);
+    const open = left.length > 0 && !(this.settings.heat_s > 0);
+    if (open && neverQuiet(samples, this.settings.least_repeats, this.#band.quietShare())) await this.#busyRounds(jobs);
     left = await this.#allChunks(left, reference);
     for (const job of left) if (this.#quietSamples(job) >= this.settings.least_repeats) await this.#finish(this.#short.get(job.id));
     return left.filter((job) => !this.#finished.has(job.id));

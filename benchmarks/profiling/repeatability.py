@@ -108,11 +108,12 @@ def burst(wanted: Sequence[TimedModel], core: int | None) -> dict[str, float]:
 
 _BURST = f"""
 import os, sys, time
+from hwnas_agent.runtime import told
 from hwnas_agent.runtimes import open_runtime
 if int(sys.argv[1]) >= 0: os.sched_setaffinity(0, [int(sys.argv[1])])
 runtime = open_runtime("{RUNTIME}")
 for path in sys.argv[2:]:
-    run = runtime.load(path, 1, 0)
+    run, _ = told(runtime.load(path, 1, 0))
     for _ in range(10): run()
     begin = time.perf_counter()
     for _ in range({BURST}): run()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from hwnas.core.device import Fact
 from hwnas.core.errors import DeviceError
-from hwnas.export.exporter import RUNTIME_FORMATS
+from hwnas.export.exporter import PAGE_RUNTIMES, RUNTIME_FORMATS
 from hwnas.export.level import DEFAULT, OnnxLevel, newest_level
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
@@ -38,7 +38,9 @@ def level_of(ctx: Context, target: Target, conditions: Conditions, journal: Jour
     noted = noted_level(conditions, journal, ctx.replay)
     if noted is not None:
         return OnnxLevel(*noted)
-    level = _asked(ctx, target) if ctx.replay is None and ctx.workspace.device(target.device).answers else DEFAULT
+    # a page is not asked, since somebody would have to open it once more
+    askable = target.runtime not in PAGE_RUNTIMES and ctx.workspace.device(target.device).answers
+    level = _asked(ctx, target) if ctx.replay is None and askable else DEFAULT
     note_level(conditions, journal, (level.ir_version, level.opset))
     return level
 

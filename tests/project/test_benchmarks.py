@@ -25,5 +25,6 @@ def test_quick(name: str) -> None:
     told = json.loads(done.stdout.strip().split("\n")[-1])
     assert told.keys() == {"name", "figures", "targets", "met"}
     assert told["name"] == name
-    assert told["targets"].keys() <= told["figures"].keys()
+    # what could not be measured has no figure, and counts as missed
+    assert told["targets"].keys() <= told["figures"].keys() or told["met"] is False
     assert all(isinstance(figure, float | int) for figure in told["figures"].values())

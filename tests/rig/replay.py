@@ -11,7 +11,6 @@ from pathlib import Path
 import hwnas_agent
 
 from hwnas.core.serial import sha256_file
-from hwnas.export.exporter import PAGE_RUNTIMES
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.profiling import prepared
@@ -25,8 +24,7 @@ AGENT = str(Path(hwnas_agent.__file__).parents[1])
 def model_files(root: Path, runtime: str = "onnxruntime") -> list[Path]:
     """Every file that a profile in the workspace at ``root`` measures on a runtime, written."""
     descriptor = root / "devices" / "model.toml"
-    transport = "browser" if runtime in PAGE_RUNTIMES else "local"
-    descriptor.write_text(f'transport = "{transport}"\nruntimes = ["{runtime}"]\n')
+    descriptor.write_text(f'transport = "local"\nruntimes = ["{runtime}"]\n')
     work = prepared(Context(Workspace.open(root)), Target("model", runtime, "fp32"))
     descriptor.unlink()
     return [*(model.path for model in work.models), work.rig.probe, work.rig.reference]

@@ -97,6 +97,31 @@ def test_a_busy_visit_gives_one_typical_sample_and_the_others_by_their_state(slo
     assert (len(subject.typical.runs_ns), len(subject.candidates), len(subject.busy)) == (1, quiet, away)
 
 
+def test_waiting_for_a_core_is_taken_off_a_busy_sample():
+    """Every run of the slow device waits for as long as it runs."""
+
+    class Waits(SimulatedDevice):
+        waited_ns = 0
+
+        def load(self, path, threads, seed):
+            run = super().load(path, threads, seed)
+
+            def waiting():
+                begin = self.now_ns
+                run()
+                took = self.now_ns - begin
+                self.waited_ns += took
+                self.now_ns += took
+
+            return waiting if path == "5000" else run
+
+    device = Waits(lambda _: 1.6)
+    queue = NeverWaits()
+    queue.waited_ns = lambda: device.waited_ns
+    _, _, messages = measure(device, [5000.0, 300.0], quiet_level_us=150.0, max_seconds=30.0, run_queue=queue)
+    assert of_kind(messages, "busy")["m0"]["busy_ms"] == pytest.approx([8.0] * FULL, rel=0.02)
+
+
 def test_a_device_that_is_often_quiet_has_no_busy_rounds():
     _, _, messages = measure(SimulatedDevice(bursts(0.05, 0.05, 1.7)), [5000.0], quiet_level_us=150.0, max_seconds=3.0, min_repeats=1000)
     assert of_kind(messages, "busy") == {}

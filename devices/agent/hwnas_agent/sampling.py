@@ -9,6 +9,8 @@ from hwnas_agent.subject import Clock, Sample, Subject
 MAX_WAIT_NS = 50_000
 MAX_WAIT_SHARE = 0.005
 """What a sample may have waited for its core, in all or as a share of what it lasted: half a percent is less than samples differ by."""
+MOST_WAIT_SHARE = 0.8
+"""A busy sample that ran for less than the rest was away from its core for so long that its caches are another model's."""
 COLD_RUNS = 2
 
 
@@ -32,7 +34,8 @@ class Sampler:
     def visit_busy(self, subject: Subject, times: int) -> None:
         """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none.
 
-        The first of a visit is a typical one here, too.
+        The first of a visit is a typical one here, too. What a sample waited for its core is taken off: on a device whose cores are shared
+        a long model never runs without a wait, and the wait is not its own time.
         """
         band, before_us = self._prober.band, self._arrive(subject)
         for number in range(times):
@@ -41,8 +44,8 @@ class Sampler:
             if number == 0:
                 subject.typical.add(sample.run_ns)
             touched = band.quiet(sample.before_us) or band.quiet(sample.after_us)
-            if not self._take(subject, sample) and not touched and not _waited(subject, sample):
-                subject.busy.append(sample)
+            if not self._take(subject, sample) and not touched and sample.waited_ns <= MOST_WAIT_SHARE * sample.run_ns * subject.runs:
+                subject.busy.append(sample._replace(run_ns=sample.run_ns - sample.waited_ns / subject.runs))
 
     def _arrive(self, subject: Subject) -> float:
         self.visits += 1

@@ -24,6 +24,8 @@ from hwnas.core.device import Device
 from tests.rig.relay import Relay, connect_inside
 
 PATIENCE_S = 30.0
+CLEAN_S = 90.0
+"""An agent whose line stands still ends by its host's silence, after half a minute."""
 ADBD_PORT = 5555
 ROOTFS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwnas" / "rig" / "adbd-trixie"
 """As in tests/rig/setup.sh."""
@@ -193,7 +195,7 @@ class Board:
 
     def is_clean(self) -> bool:
         """Whether soon no agent and no folder of one is left."""
-        for _ in range(int(PATIENCE_S / 0.05)):
+        for _ in range(int(CLEAN_S / 0.05)):
             if not self.agents() and not self.work_folders:
                 return True
             time.sleep(0.05)

@@ -63,9 +63,14 @@ class Device:
             raise ConfigError(f"address {self.address!r} is no serial number; 'adb devices' shows them")
 
     @property
+    def is_page(self) -> bool:
+        """Whether the agent is a page that somebody opens there."""
+        return self.transport == "browser" or (self.adb is not None and self.adb.agent == "browser")
+
+    @property
     def answers(self) -> bool:
         """Whether an agent can be asked at any time what the device is: not a page, which somebody has to open, nor a benchmark program."""
-        return self.native is None and self.transport != "browser" and (self.adb is None or self.adb.agent != "browser")
+        return self.native is None and not self.is_page
 
     @property
     def regimes(self) -> tuple[str, ...]:

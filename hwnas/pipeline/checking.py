@@ -110,7 +110,6 @@ def first_unusable(checked: Iterable[Checked]) -> Checked | None:
 def _remedy(device: Device, problem: HwnasError) -> str:
     """What to do about a device that did not answer, by the kind of error; the error's own words are shown beside it."""
     where = f"devices/{device.id}.toml"
-    page = device.transport == "browser" or (device.adb is not None and device.adb.agent == "browser")
     let_in = f"let 'ssh {device.address}' log in without a password, and name that key in {where}: key under [ssh]"
     if device.transport == "adb":
         let_in = "unlock the device and allow debugging from this computer, then check again"
@@ -119,7 +118,7 @@ def _remedy(device: Device, problem: HwnasError) -> str:
         (
             Unreachable,
             f"open the link on the device: 'hwnas devices check {device.id}' shows it and waits"
-            if page
+            if device.is_page
             else f"switch the device on and connect it, or correct the address in {where}",
         ),
         (AuthFailed, let_in),

@@ -14,14 +14,13 @@ from hwnas_agent.wire import printable
 
 from hwnas.core.access import AdbOptions, SshOptions
 from hwnas.core.device import Device
-from hwnas.core.errors import ConfigError, DeviceError, DeviceLost, HostKeyMismatch
+from hwnas.core.errors import ConfigError, DeviceError, DeviceLost
 from hwnas.core.registry import Registry
 from hwnas.core.serial import sha256_file
 from hwnas.profiler.adb import adb_link
 from hwnas.profiler.adbremote import AdbRemote
 from hwnas.profiler.remote import Remote
-from hwnas.profiler.sshlink import connect, pinned_in
-from hwnas.profiler.sshroute import route
+from hwnas.profiler.ssh import ssh_link
 
 KEPT_BYTES = 16 * 1024
 """How much of the end of what a command prints is kept."""
@@ -128,14 +127,8 @@ def local_shell(device: Device) -> Iterator[Shell]:
 @contextlib.contextmanager
 def ssh_shell(device: Device) -> Iterator[Shell]:
     """A shell on a device over ssh; the folder goes at the end."""
-    options = device.ssh or SshOptions()
-    known_hosts = Path(options.known_hosts)
-    try:
-        link = connect(route(device), pinned_in(known_hosts), known_hosts=known_hosts)
-    except HostKeyMismatch as problem:
-        raise HostKeyMismatch(f"{problem}: hwnas devices trust {device.id}") from None
-    with link:
-        remote = Remote(link, options)
+    with ssh_link(device) as link:
+        remote = Remote(link, device.ssh or SshOptions())
         try:
             yield FolderShell(remote, name=device.id)
         finally:

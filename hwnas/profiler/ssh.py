@@ -91,6 +91,15 @@ def _channel(link: Link, remote: Remote, command: Any, *, name: str) -> PushedCh
     )
 
 
+def ssh_link(device: Device) -> Link:
+    """A connection to a device whose transport is ``ssh``; a key that is not the pinned one says how to trust it."""
+    known_hosts = Path((device.ssh or SshOptions()).known_hosts)
+    try:
+        return connect(route(device), pinned_in(known_hosts), known_hosts=known_hosts)
+    except HostKeyMismatch as problem:
+        raise HostKeyMismatch(f"{problem}: hwnas devices trust {device.id}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class SshLauncher:
     """Connects to a device, pushes the agent and starts it; everything is taken away again when the channel is closed."""
@@ -99,15 +108,9 @@ class SshLauncher:
 
     def launch(self) -> Channel:
         """Start the agent. `Unreachable`, `AuthFailed`, `HostKeyMismatch` and other `DeviceError`s say why it cannot be."""
-        options = self.device.ssh or SshOptions()
-        hops = route(self.device)
-        known_hosts = Path(options.known_hosts)
+        link = ssh_link(self.device)
         try:
-            link = connect(hops, pinned_in(known_hosts), known_hosts=known_hosts)
-        except HostKeyMismatch as problem:
-            raise HostKeyMismatch(f"{problem}: hwnas devices trust {self.device.id}") from None
-        try:
-            return self._start(link, options)
+            return self._start(link, self.device.ssh or SshOptions())
         except BaseException:
             link.close()
             raise

@@ -61,25 +61,6 @@ def hw(capsys, root):
     return run
 
 
-def updated(pretend, *, factor, version="2"):
-    """The device after an update: another version, other times."""
-
-    class Updated(pretend.PretendChannel):
-        def send(self, message):
-            super().send(message)
-            for said in self.messages:
-                if said["type"] == "hello":
-                    said["runtimes"]["onnxruntime"]["version"] = version
-                if said["type"] == "ready":
-                    said["runtime_version"] = version
-
-        def result(self, key, path):
-            found = super().result(key, path)
-            return found | {"quiet_ms": [ms * factor(key) for ms in found["quiet_ms"]]}
-
-    return Updated
-
-
 def test_all_devices_are_profiled_and_each_has_its_row(hw):
     code, rows, _ = hw("profile", "--all", "--json", "-q")
     assert code == 0
@@ -140,7 +121,7 @@ def test_a_refresh_says_that_the_table_holds(hw):
 
 
 def test_an_update_is_noted_until_a_refresh_finds_that_the_table_holds(hw, act, pretend):
-    act["a"] = updated(pretend, factor=lambda _: 1.01)
+    act["a"] = pretend.updated("2", factor=lambda _: 1.01)
     advice = (
         "note: a/onnxruntime fp32: the device has changed since its table was measured (onnxruntime 0, now 2); "
         "'hwnas profile a --refresh' says whether the table still holds"
@@ -150,18 +131,18 @@ def test_an_update_is_noted_until_a_refresh_finds_that_the_table_holds(hw, act, 
     assert (code, row["verdict"], row["changes"]) == (0, "holds", ["onnxruntime 0, now 2"])
     assert row["scale"] == pytest.approx(1.01)
     assert hw("profile", "a", "-q")[2] == []
-    act["a"] = updated(pretend, factor=lambda _: 1.01, version="3")
+    act["a"] = pretend.updated("3", factor=lambda _: 1.01)
     assert hw("profile", "a", "-q")[2] == [advice.replace("now 2", "now 3")]
 
 
 def test_a_refresh_tells_one_factor_from_a_new_table_and_changes_nothing(hw, act, pretend, root):
     before = {p: p.read_bytes() for p in (root / "runs" / "tables").rglob("*.*")}
-    act["a"] = updated(pretend, factor=lambda _: 1.5)
+    act["a"] = pretend.updated("2", factor=lambda _: 1.5)
     code, out, err = hw("profile", "a", "--refresh", "-q")
     assert code == 7
     assert "times 1.500 the table would hold; it was not changed, 'hwnas profile a --again' measures a new one" in " ".join(err)
     assert "1.500" in out
-    act["a"] = updated(pretend, factor=lambda key: 1.5 if len(key) % 2 else 1.0)
+    act["a"] = pretend.updated("2", factor=lambda key: 1.5 if len(key) % 2 else 1.0)
     code, (row,), err = hw("profile", "a", "--refresh", "--json", "-q")
     assert (code, row["verdict"], row["status"]) == (7, "again", "compared")
     assert "the table no longer holds (onnxruntime 0, now 2)" in " ".join(err)
@@ -177,7 +158,7 @@ def test_a_device_that_cannot_be_asked_is_reused_with_a_note(hw, act):
 
 def test_again_measures_all_of_it_again(hw, act, pretend):
     _, (old,), _ = hw("profile", "a", "--json", "-q")
-    act["a"] = updated(pretend, factor=lambda _: 2.0)
+    act["a"] = pretend.updated("2", factor=lambda _: 2.0)
     code, (new,), err = hw("profile", "a", "--again", "--json", "-q")
     assert (code, new["status"], err) == (0, "measured", [])
     assert new["largest_ms"] == pytest.approx(2 * old["largest_ms"])

@@ -229,24 +229,11 @@ def test_what_is_in_the_journal_is_said_and_not_measured_again(root, act, preten
     assert len(keys) == len(set(keys))
 
 
-def another_version(pretend, version):
-    class Updated(pretend.PretendChannel):
-        def send(self, message):
-            super().send(message)
-            for said in self.messages:
-                if said["type"] == "hello":
-                    said["runtimes"]["onnxruntime"]["version"] = version
-                if said["type"] == "ready":
-                    said["runtime_version"] = version
-
-    return Updated
-
-
 def test_an_update_in_mid_profile_starts_over_and_says_so(root, act, pretend):
     act("a", breaks_after(pretend, 5))
     profile_all(context(root), [target("a")])
     before = timed(journal(root))
-    act("a", another_version(pretend, "1.1"))
+    act("a", pretend.updated("1.1"))
     ctx = context(root)
     (outcome,) = profile_all(ctx, [target("a")])
     assert outcome.status == "measured"

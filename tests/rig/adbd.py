@@ -21,6 +21,7 @@ import pytest
 
 from hwnas.core.access import AdbOptions
 from hwnas.core.device import Device
+from tests.rig.processes import naming
 from tests.rig.relay import Relay, connect_inside
 
 PATIENCE_S = 30.0
@@ -171,13 +172,7 @@ class Board:
 
     def agents(self) -> list[int]:
         """Whatever runs in a work folder of the board, whoever its parent is now."""
-        mark = f"{self.home}/hwnas/".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        return found
+        return naming(f"{self.home}/hwnas/")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to adbd alone."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.rig.pythons import INSTALL_S, NotHere, cache, made_once
 from tests.rig.sshd import Board, missing
 
-SUITE, MIRROR = "bullseye", "http://deb.debian.org/debian"
+SUITE = "bullseye"
 PACKAGES = ("python3-minimal", "python3", "openssh-server", "openssh-sftp-server", "dash", "coreutils", "libstdc++6", "libgomp1")
 WHEELS = {
     "onnxruntime": ("onnxruntime==1.19.2", "numpy==1.26.4"),
@@ -76,7 +76,7 @@ def root() -> Path:
 
 
 def _debian(folder: Path) -> None:
-    command = ["mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={','.join(PACKAGES)}", SUITE, str(folder), MIRROR]
+    command = ["mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={','.join(PACKAGES)}", SUITE, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
     if done.returncode != 0:
         raise NotHere(f"mmdebstrap cannot make an arm64 root: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")

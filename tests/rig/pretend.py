@@ -114,6 +114,25 @@ class PretendChannel:
         self.close()
 
 
+def updated(version: str, *, factor=lambda key: 1.0) -> type[PretendChannel]:
+    """The device after an update: runtimes of ``version``, times ``factor(key)`` of what they were."""
+
+    class Updated(PretendChannel):
+        def send(self, message):
+            super().send(message)
+            for said in self.messages:
+                if said["type"] == "hello":
+                    said["runtimes"]["onnxruntime"]["version"] = version
+                if said["type"] == "ready":
+                    said["runtime_version"] = version
+
+        def result(self, key, path):
+            found = super().result(key, path)
+            return found | {"quiet_ms": [ms * factor(key) for ms in found["quiet_ms"]]}
+
+    return Updated
+
+
 class PretendLauncher:
     def __init__(self, device):
         self.device = device

@@ -22,6 +22,7 @@ import pytest
 from hwnas.core.access import SshOptions
 from hwnas.core.device import Device
 from hwnas.profiler.hostkeys import HostKey, pin_key
+from tests.rig.processes import naming
 
 PATIENCE_S = 30.0
 CONFIG = """\
@@ -173,13 +174,7 @@ class Board:
 
     def agents(self) -> list[int]:
         """Agents that run on the board, whoever their parent is now."""
-        mark = f"{self.home}/.cache/hwnas/".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        return found
+        return naming(f"{self.home}/.cache/hwnas/")
 
     def signal(self, number: signal.Signals, *, only_sshd: bool = True) -> None:
         """Send a signal to every sshd of the board."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable
 
-from hwnas_agent.runtime import IMPORT_ERRORS, Found, ModelUnusable, Run, Runtime, RuntimeUnusable
+from hwnas_agent.runtime import IMPORT_ERRORS, Found, Runtime, RuntimeUnusable
 from hwnas_agent.runtime_litert import litert
 from hwnas_agent.runtime_onnx import PROVIDERS, onnx_limits, onnxruntime
 from hwnas_agent.runtime_torch import torch_on
-
-__all__ = ["RUNTIMES", "ModelUnusable", "Run", "Runtime", "RuntimeUnusable", "find_runtime", "open_runtime"]
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     **{name: partial(onnxruntime, name) for name in PROVIDERS},

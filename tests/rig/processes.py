@@ -6,9 +6,9 @@ import contextlib
 from pathlib import Path
 
 
-def naming(folder: str) -> list[int]:
-    """Those whose command line names something in ``folder``, whoever their parent is now."""
-    mark = folder.encode()
+def naming(words: str) -> list[int]:
+    """Those whose command line has ``words`` in it, whoever their parent is now."""
+    mark = words.encode()
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

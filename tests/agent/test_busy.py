@@ -35,6 +35,23 @@ def test_every_job_is_in_every_pass_and_in_changing_company():
     assert list(companies(jobs, 22, random.Random(0))) == drawn
 
 
+@pytest.mark.parametrize(("room", "loads"), [(0, PASSES), (10**6, 1)])
+def test_models_stay_loaded_from_pass_to_pass_where_there_is_room(monkeypatch, room, loads, tmp_path):
+    """Loading takes longer than sampling: a session has no time to load every network ten times."""
+    monkeypatch.setattr(busy, "ROOM_BYTES", room)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "5000").write_bytes(b"a network")
+    device, loaded = SimulatedDevice(lambda _: 1.7), []
+
+    def load_counted(path, threads, seed):
+        loaded.append(path)
+        return device.load(path, threads, seed)
+
+    session = Session(Runtime("1", "", load_counted), SETTINGS, [].append, clock=device.clock, sleep=device.sleep, run_queue=NeverWaits())
+    session.measure([Job("a", "5000")], PROBE, REFERENCE)
+    assert loaded.count("5000") == loads + 2, "and once for quiet samples before that, once after"
+
+
 @pytest.mark.parametrize(
     ("samples", "share", "never"),
     [([], 0.0, False), ([8, 9], 0.0, False), ([7, 9], 0.04, True), ([7, 9], 0.5, False), ([7, 7, 9], 0.5, True), ([7], None, True)],

@@ -7,6 +7,7 @@ waits for quiet here, and samples that are quiet all the same are not part of it
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Iterator, Sequence
 
@@ -19,6 +20,8 @@ PASSES = 10
 ROUNDS = 4
 RUNS = 3
 """40 rounds of 3 samples a model. Passes are short: where the time ends before the last one, all models have about as many samples."""
+ROOM_BYTES = 256 * 1024 * 1024
+"""Files of this size together stay loaded from pass to pass: loading a network ten times takes longer than sampling it."""
 
 
 def never_quiet(samples: Sequence[int], least: int, quiet_share: float | None) -> bool:
@@ -28,6 +31,18 @@ def never_quiet(samples: Sequence[int], least: int, quiet_share: float | None) -
     """
     poor = sum(n < least for n in samples)
     return poor > 0 and ((quiet_share or 0.0) < BUSY_BELOW or poor > len(samples) / 2)
+
+
+def roomy(jobs: Sequence[Job]) -> bool:
+    """Whether all jobs may be loaded at the same time, by the sizes of their files."""
+    return sum(map(_size, {job.path for job in jobs})) <= ROOM_BYTES
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0  # what cannot be read is reported when it is to be loaded
 
 
 def companies(jobs: Sequence[Job], size: int, random: Random) -> Iterator[list[Job]]:

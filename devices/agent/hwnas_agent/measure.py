@@ -7,8 +7,8 @@ both probes lie in the quiet band (`hwnas_agent.band`) and the process did not w
 times the model's own time, for two quiet probes in a row and tries once more.
 
 A result leaves at the end of the round in which its model got its last sample, so a kill loses none. A model that is short of samples
-when the time of its chunk is over joins a later chunk and keeps what it has. Where the device turns out to be faster than it had ever been
-until then, the band moves, and models that lose their samples by it are measured again.
+when its chunk is over joins a later one and keeps what it has. Where the device is faster than ever before, the band moves, and models
+that lose their samples by it are measured again.
 
 A device that was hardly ever quiet in half of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of the time
 is for quiet samples again.
@@ -23,7 +23,7 @@ from typing import Callable, Sequence
 
 from hwnas_agent import reports
 from hwnas_agent.band import OpenBand, QuietBand
-from hwnas_agent.busy import QUIET_SHARE, ROUNDS, RUNS, companies, never_quiet
+from hwnas_agent.busy import QUIET_SHARE, ROUNDS, RUNS, companies, never_quiet, roomy
 from hwnas_agent.heating import heat
 from hwnas_agent.power import PowerRails
 from hwnas_agent.probing import Prober
@@ -45,8 +45,7 @@ MAX_RESTARTS = 2
 class Session:
     """One session: a probe, a reference, jobs, and the time that they may take together.
 
-    ``emit`` takes the messages for the host; ``clock`` gives nanoseconds, ``sleep`` takes seconds, ``run_queue`` sees waiting for a core,
-    ``rails`` the energy, ``thermometer`` how hot the device is.
+    ``emit`` takes what is for the host; ``clock`` gives ns, ``sleep`` takes s, ``run_queue`` sees waiting for a core, ``rails`` energy.
     """
 
     def __init__(
@@ -212,6 +211,7 @@ class Session:
 
     def _busy_rounds(self, jobs: Sequence[Job]) -> None:
         """Sample every model as the device is, and tell the samples with their times."""
+        stay = roomy(jobs)
         for company in companies(jobs, CHUNK, self._random):
             if self._late():
                 break
@@ -225,11 +225,13 @@ class Session:
                     self._sampler.visit_busy(subject, RUNS)
                 self._housekeeping([s for s in subjects if s.job.id not in self._finished])
             for subject in subjects:
-                subject.unload()
                 self._sampled[subject.job.id] = subject
                 if subject.job.id not in self._finished and not subject.job.only_busy:
                     self._short[subject.job.id] = subject
+                if not stay:
+                    subject.unload()
         for subject in self._sampled.values():
+            subject.unload()
             if subject.busy:
                 self._emit(reports.busy(subject, self._begin_ns))
 
@@ -239,6 +241,9 @@ class Session:
             if job.id in self._failed:
                 continue
             earlier = self._short.pop(job.id, None) or self._finished.get(job.id) or self._sampled.get(job.id)
+            if earlier is not None and earlier.loaded:
+                subjects.append(earlier)
+                continue
             try:
                 loaded = load(self._runtime, job, self._settings, self._clock)
             except ModelUnusable as problem:

@@ -23,6 +23,9 @@ GRACE_S = 120.0
 BAND = 1.06
 """Levels of the probe further apart than this factor are different speeds of the device."""
 
+MOST_RESULTS = 4
+"""A model is told once, twice more where the device turned out to be faster, and once more where time was left for more samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -60,8 +63,8 @@ def run_session(
     """Measure all ``jobs`` on the device behind ``channel``.
 
     ``on_measured(id, {"quiet": …, "typical": …})`` is called as each model is finished (with ``{"sustained": …}`` where the plan heats the
-    device), and again for a model that was measured anew because the device turned out to be faster than it had been until then: the
-    later measurement replaces the earlier one.
+    device), and again for a model that got more samples in time that was left, or was measured anew because the device turned out to be
+    faster than it had been until then: the later measurement replaces the earlier one.
 
     ``probe`` is a short model (100 to 200 us) in the same runtime and of the same kind of operations as the jobs, ``reference`` a model
     that is in every chunk, ``quiet_level_us`` the probe's level in an earlier session on this device, ``needs`` the ONNX IR and opset of
@@ -212,7 +215,7 @@ class _Listener:
         if len(message["quiet_ms"]) < self._least or not message["typical_ms"]:
             raise ProtocolError(f"the agent calls '{key}' finished with {len(message['quiet_ms'])} of {self._least} samples")
         self._measured[key] = self._measured.get(key, 0) + 1
-        if self._measured[key] > 3:
+        if self._measured[key] > MOST_RESULTS:
             raise ProtocolError(f"the agent reports on '{key}' again and again")
         regimes = measurements(message, self._plan, ready=self._ready)
         self._wide.discard(key)

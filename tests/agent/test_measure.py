@@ -97,6 +97,20 @@ def test_models_measured_before_the_device_became_quiet_are_measured_again():
         assert median(results[f"m{i}"]["quiet_ms"]) * 1e3 == pytest.approx(100 + i, rel=0.02)
 
 
+def test_time_that_is_left_is_for_models_that_have_fewer_samples_than_the_plan_wants():
+    """Told at half of the time, since a kill must not lose it; told again with more."""
+    device = SimulatedDevice(lambda now: 1.0 if now % 2.0 < 0.06 else 1.7)
+    models = [2000.0 + 10 * i for i in range(4)]
+    done, results, messages = measure(
+        device, models, quiet_level_us=150.0, max_seconds=40.0, min_repeats=30, least_repeats=8, max_rel_ci=0.001
+    )
+    told = [(m["id"], len(m["quiet_ms"])) for m in messages if m["type"] == "result"]
+    assert done["short"] == 0
+    for key in results:
+        first, last = (n for name, n in told if name == key)
+        assert 8 <= first < last
+
+
 def test_a_result_leaves_while_others_of_its_chunk_are_still_measured():
     device = SimulatedDevice()
     finished_ns = {}

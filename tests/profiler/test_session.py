@@ -245,7 +245,7 @@ def test_a_session_has_a_deadline_even_when_the_agent_talks_on(tmp_path, monkeyp
         ([READY, HELLO], "'hello' in the middle"),
         ([READY, result("a", quiet_ms=[0.1])], "1 of 3 samples"),
         ([READY, result("a", typical_ms=[])], "3 of 3 samples"),
-        ([READY, *[result("a")] * 4], "again and again"),
+        ([READY, *[result("a")] * 5], "again and again"),
         ([READY, result("a"), DONE], "1 of 2 models measured"),
         ([READY, busy("a"), busy("a")], "come twice"),
         ([READY, busy("a", at_s=[0.0])], "without their times"),

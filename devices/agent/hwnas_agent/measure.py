@@ -10,8 +10,8 @@ A result leaves at the end of the round in which its model got its last sample, 
 when its chunk is over joins a later one and keeps what it has. Where the device is faster than ever before, the band moves, and models
 that lose their samples by it are measured again.
 
-A device that was hardly ever quiet in half of the time has all its models measured as it is (`hwnas_agent.busy`); what is left of the time
-is for quiet samples again.
+After half of the time every model that has samples enough to be believed is told. A device that was hardly ever quiet until then has all
+its models measured as it is (`hwnas_agent.busy`); what is left is for quiet samples again, also of models that the plan wants more of.
 """
 
 from __future__ import annotations
@@ -35,11 +35,9 @@ from hwnas_agent.thermal import Cooling, Thermometer
 from hwnas_agent.wire import Message
 
 CHUNK = 22
-CALIBRATION_NS = 300_000_000
-FIRST_CALIBRATION_NS = 2_000_000_000
+CALIBRATION_NS, FIRST_CALIBRATION_NS = 300_000_000, 2_000_000_000
 PROGRESS_NS = 500_000_000
-REFERENCE_SAMPLES = 10
-MAX_RESTARTS = 2
+REFERENCE_SAMPLES, MAX_RESTARTS = 10, 2
 
 
 class Session:
@@ -116,23 +114,16 @@ class Session:
             self._queue.close()
             if enabled:
                 gc.enable()
-        short = [self._quiet_samples(job) for job in left]
-        return {
-            "type": "done",
-            "results": len(self._finished),
-            "short": len(short),
-            "fewest": min(short, default=0),
-            "visits": self._sampler.visits,
-            "probes": self._band.probes,
-            "quiet_level_us": self._band.level_us or None,
-            "quiet_share": self._band.quiet_share(),
-            "reference_us": self._reference_us[:4096],
-            "seconds": (self._clock() - self._begin_ns) / 1e9,
-            "hottest_c": self._cooling.hottest_c,
-            "throttled": sorted(self._cooling.throttled),
-            "cooled_s": self._cooling.paused_s,
-            "heated_s": heated_s,
-        }
+        return reports.done(
+            results=len(self._finished),
+            short=[self._quiet_samples(job) for job in left],
+            visits=self._sampler.visits,
+            band=self._band,
+            reference_us=self._reference_us,
+            seconds=(self._clock() - self._begin_ns) / 1e9,
+            cooling=self._cooling,
+            heated_s=heated_s,
+        )
 
     def _heat(self, reference: Subject) -> float:
         """Heat the device if the plan wants that, at no cost of the time for measuring; for how many seconds."""
@@ -156,7 +147,7 @@ class Session:
         samples = [len(s.accepted(self._band)) for s in (*self._short.values(), *self._finished.values())]
         if left and self._settings.heat_s <= 0 and never_quiet(samples, self._settings.least_repeats, self._band.quiet_share()):
             self._busy_rounds(jobs)
-        left = self._all_chunks(left, reference)
+        left = self._all_chunks(left + self._reopened(), reference)
         for job in left:
             if self._quiet_samples(job) >= self._settings.least_repeats:
                 self._finish(self._short[job.id])
@@ -259,8 +250,17 @@ class Session:
         if subject.energy_mj is None and subject.loaded:
             subject.energy_mj = self._rails.energy_mj(subject.run, self._clock, self._deadline_ns)
             self._prober.forget()
-        self._emit(reports.result(subject, accepted, quiet_level_us=self._band.level_us, chunk=self._chunk))
+        if subject.told != len(accepted):
+            subject.told = len(accepted)
+            self._emit(reports.result(subject, accepted, quiet_level_us=self._band.level_us, chunk=self._chunk))
         subject.unload()
+
+    def _reopened(self) -> list[Job]:
+        """Models told with fewer samples, or wider apart, than the plan wants: they keep what they have, and are told again with more."""
+        again = [s for s in self._finished.values() if not s.enough(self._band, self._settings)]
+        for subject in again:
+            self._short[subject.job.id] = self._finished.pop(subject.job.id)
+        return [subject.job for subject in again]
 
     def _outdated(self) -> list[Job]:
         """Finished models most of whose samples are not quiet in the present band; each comes back twice at most.

@@ -1,11 +1,15 @@
-"""What the agent tells of a model: its quiet and typical samples when its turn is over, its busy ones with their times."""
+"""What the agent tells of a model: its quiet and typical samples when its turn is over, its busy ones with their times; and the end."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
+from hwnas_agent.band import QuietBand
 from hwnas_agent.subject import Sample, Subject
+from hwnas_agent.thermal import Cooling
 from hwnas_agent.wire import MAX_SAMPLES, Message
+
+MAX_REFERENCES = 4096
 
 
 def result(subject: Subject, accepted: Sequence[Sample], *, quiet_level_us: float, chunk: int) -> Message:
@@ -30,6 +34,36 @@ def busy(subject: Subject, begin_ns: int) -> Message:
         "at_s": [round((s.at_ns - begin_ns) / 1e9, 4) for s in samples],
         "rejected": subject.attempts - len(samples),
         **_shared(subject),
+    }
+
+
+def done(
+    *,
+    results: int,
+    short: Sequence[int],
+    visits: int,
+    band: QuietBand,
+    reference_us: Sequence[float],
+    seconds: float,
+    cooling: Cooling,
+    heated_s: float,
+) -> Message:
+    """The session is over; ``short`` has the number of quiet samples of each model that has too few."""
+    return {
+        "type": "done",
+        "results": results,
+        "short": len(short),
+        "fewest": min(short, default=0),
+        "visits": visits,
+        "probes": band.probes,
+        "quiet_level_us": band.level_us or None,
+        "quiet_share": band.quiet_share(),
+        "reference_us": list(reference_us[:MAX_REFERENCES]),
+        "seconds": seconds,
+        "hottest_c": cooling.hottest_c,
+        "throttled": sorted(cooling.throttled),
+        "cooled_s": cooling.paused_s,
+        "heated_s": heated_s,
     }
 
 

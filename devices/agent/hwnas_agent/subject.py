@@ -96,6 +96,7 @@ class Subject:
         self.candidates: list[Sample] = []
         self.busy: list[Sample] = []
         self.attempts = 0
+        self.told = 0  # quiet samples in the last result
 
     def accepted(self, band: QuietBand) -> list[Sample]:
         """Samples that are quiet at the present level."""

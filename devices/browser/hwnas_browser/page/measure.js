@@ -112,7 +112,7 @@ export class Session {
     const samples = [...this.#short.values(), ...this.#finished.values()].map((subject) => subject.accepted(this.#band).length);
     const open = left.length > 0 && !(this.settings.heat_s > 0);
     if (open && neverQuiet(samples, this.settings.least_repeats, this.#band.quietShare())) await this.#busyRounds(jobs);
-    left = await this.#allChunks(left, reference);
+    left = await this.#allChunks([...left, ...this.#reopened()], reference);
     for (const job of left) if (this.#quietSamples(job) >= this.settings.least_repeats) await this.#finish(this.#short.get(job.id));
     return left.filter((job) => !this.#finished.has(job.id));
   }
@@ -211,8 +211,22 @@ export class Session {
 
   async #finish(subject) {
     this.#finished.set(subject.job.id, subject);
-    this.emit(reports.result(subject, subject.accepted(this.#band), { quietLevelUs: this.#band.levelUs, chunk: this.#chunk }));
+    const accepted = subject.accepted(this.#band);
+    if (subject.told !== accepted.length) {
+      subject.told = accepted.length;
+      this.emit(reports.result(subject, accepted, { quietLevelUs: this.#band.levelUs, chunk: this.#chunk }));
+    }
     await subject.unload();
+  }
+
+  /** Models told with fewer samples, or wider apart, than the plan wants: they keep what they have, and are told again with more. */
+  #reopened() {
+    const again = [...this.#finished.values()].filter((subject) => !subject.enough(this.#band, this.settings));
+    for (const subject of again) {
+      this.#finished.delete(subject.job.id);
+      this.#short.set(subject.job.id, subject);
+    }
+    return again.map((subject) => subject.job);
   }
 
   /** Finished models most of whose samples are not quiet in the present band; each comes back twice at most. */

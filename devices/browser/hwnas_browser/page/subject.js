@@ -44,6 +44,7 @@ export class Subject {
   candidates = [];
   typical = new Typical();
   attempts = 0;
+  told = 0; // quiet samples in the last result
 
   constructor(job, model, { loadMs, firstMs, runMs, sampleMs }) {
     this.job = job;

@@ -72,7 +72,7 @@ def _row(checked: Checked) -> tuple[str, ...]:
     model = f"\n{facts['model']}" if facts.get("model") else ""
     runtimes = "\n".join(f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None) or "none"
     clock = "\n".join(str(facts[name]) for name in ("governors", "clusters") if facts.get(name)) or str(facts.get("governor") or "unknown")
-    hottest, slowed = facts.get("hottest_c"), facts.get("throttled") or facts.get("thermal_status")
+    hottest, slowed = facts.get("temperature_c"), facts.get("throttled") or facts.get("thermal_status")
     heat = "unknown" if not isinstance(hottest, (int, float)) else f"{hottest:.0f} °C"
     idle = facts.get("idle_share")
     return (

@@ -20,6 +20,7 @@ from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS, Channel
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.native import measure_native
+from hwnas.profiler.nativetools import Burst
 from hwnas.profiler.session import Job, OnBusy, run_session
 from hwnas.profiler.summary import Progress
 from hwnas.profiler.together import StoppableChannel
@@ -106,13 +107,19 @@ class Rig:
                 keep(key, regimes)
                 gauge.measured(key)
 
+            def burst(key: str, found: Burst) -> None:
+                keep.burst(key, found)
+                ctx.together.check()
+
             summary = measure_native(
                 device,
                 [Job(m.key, m.path) for m in models],
                 plan,
                 threads=self.target.threads,
                 reference=self.reference,
+                kept=keep.bursts(),
                 on_measured=measured,
+                on_burst=burst,
                 on_progress=gauge.progress,
             )
         return dict(plain(summary))

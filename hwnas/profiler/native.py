@@ -4,6 +4,9 @@ A program is started for each burst of runs and tells a median or a mean of them
 about quiet times, and what is measured is the ``typical`` regime alone. What can be done about disturbance is done by the order: bursts are
 short, many, and of all models of a chunk in turn, in a new random order each round, a reference model among them. A sample is one burst, so
 that the median over samples is robust against bursts that were disturbed as a whole; tails of single runs are not known.
+
+A round of all models takes long, and more so over a link: what each burst gave is handed on as soon as it is there, and a session that is
+given those of an interrupted one goes on with what they lack.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ START_S = 60.0
 RESULT = "result.csv"
 
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
+OnBurst = Callable[[str, Burst], None]
 OnProgress = Callable[[Progress], None]
 
 
@@ -48,13 +52,18 @@ class NativeSummary:
     reference_us: tuple[float, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Subject:
+    """A model on the device. ``bursts`` grow: the first one tells how long the others have to be, each of which is a sample."""
+
     job: Job
     path: str
-    first: Burst
     runs: int
-    samples_ms: list[float]
+    bursts: list[Burst]
+
+    @property
+    def samples_ms(self) -> tuple[float, ...]:
+        return tuple(burst.typical_us / 1e3 for burst in self.bursts[1:])
 
 
 def measure_native(
@@ -64,20 +73,26 @@ def measure_native(
     *,
     threads: int = 1,
     reference: Path,
+    kept: Mapping[str, Sequence[Burst]] | None = None,
     on_measured: OnMeasured,
+    on_burst: OnBurst = lambda _job, _burst: None,
     on_progress: OnProgress | None = None,
 ) -> NativeSummary:
     """Measure all ``jobs`` with the program that ``[native]`` names; ``on_measured(id, {"typical": …})`` as each is finished.
 
-    ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when ``plan.max_seconds`` are over; fewer raise `TooNoisy`
-    after all that were finished. `DeviceError`: the program or a model does not run there. `ProtocolError`: it says something unknown.
+    ``on_burst(id, burst)`` hears of every burst of a job as soon as it is there, and may raise; ``kept`` are those of an earlier session,
+    by id and in their order, which are not made again. ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when
+    ``plan.max_seconds`` are over; fewer raise `TooNoisy` after all that were finished. `DeviceError`: the program or a model does not run
+    there. `ProtocolError`: it says something unknown.
     """
     if device.native is None:
         raise ConfigError(f"{device.id}: has no [native] in its descriptor")
     check_arguments(device.native.tool, device.native.args)
     with SHELLS.get(device.transport)(device) as shell:
-        session = _Session(shell, device.id, device.native, plan, threads=threads, on_measured=on_measured, on_progress=on_progress)
-        return session.measure(jobs, Job("reference", reference))
+        session = _Session(
+            shell, device.id, device.native, plan, threads=threads, on_measured=on_measured, on_burst=on_burst, on_progress=on_progress
+        )
+        return session.measure(jobs, Job("reference", reference), kept or {})
 
 
 def native_words(device: Device) -> str:
@@ -102,11 +117,12 @@ class _Session:
         *,
         threads: int,
         on_measured: OnMeasured,
+        on_burst: OnBurst,
         on_progress: OnProgress | None,
     ) -> None:
         self._shell, self._name, self._options, self._plan = shell, name, options, plan
         self._tool, self._threads = TOOLS[options.tool], threads
-        self._on_measured, self._on_progress = on_measured, on_progress
+        self._on_measured, self._on_burst, self._on_progress = on_measured, on_burst, on_progress
         self._random = np.random.default_rng(plan.seed)
         self._least = min(plan.least_repeats, plan.min_repeats)
         self._begin = time.monotonic()
@@ -117,28 +133,29 @@ class _Session:
         self._cores: tuple[int, ...] = ()
         self._finished: list[str] = []
 
-    def measure(self, jobs: Sequence[Job], reference: Job) -> NativeSummary:
+    def measure(self, jobs: Sequence[Job], reference: Job, kept: Mapping[str, Sequence[Burst]]) -> NativeSummary:
         """All ``jobs``, chunk by chunk."""
         if len({job.id for job in jobs}) != len(jobs):
             raise ConfigError("two jobs of a session have the same id")
         self._wanted = len(jobs)
         self._binary = self._shell.push(Path(self._options.path), self._options.tool, executable=True)
         self._cores = self._pin()
-        steady = self._subject(reference, "reference")
+        path = self._shell.push(reference.path, "reference" + reference.path.suffix)
+        steady = self._subject(reference, path, [self._burst(path, FIRST_RUNS, reference)])
         reference_us, short = [], []
         chunks = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
         for number, chunk in enumerate(chunks):
             left_s = self._begin + self._plan.max_seconds - time.monotonic()
             until = time.monotonic() + left_s / (len(chunks) - number)
-            steady.samples_ms.clear()
-            short += self._chunk(number, chunk, steady, until=until)
+            del steady.bursts[1:]
+            short += self._chunk(number, [(job, kept.get(job.id, ())) for job in chunk], steady, until=until)
             if steady.samples_ms:
                 reference_us.append(1e3 * float(np.median(steady.samples_ms)))
         seconds = time.monotonic() - self._begin
         if short:
             raise TooNoisy(
                 f"{self._name}: {len(short)} of {len(jobs)} models have fewer than {self._least} bursts after {seconds:.0f} s (fewest"
-                f" {min(short)}); finished ones are kept: give the plan more max_seconds"
+                f" {min(short)}); all bursts are kept: run again to go on, or give the plan more max_seconds"
             )
         return NativeSummary(tuple(self._finished), seconds, self._options.tool, self._bursts, self._cores, tuple(reference_us))
 
@@ -166,30 +183,39 @@ class _Session:
             return ()
         return tuple(range(int(last) + 1 - self._threads, int(last) + 1))
 
-    def _subject(self, job: Job, name: str) -> _Subject:
-        """A model on the device, run for the first time: how long its bursts have to be is known then."""
-        path = self._shell.push(job.path, name + job.path.suffix)
-        first = self._burst(path, FIRST_RUNS, job)
-        runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / first.typical_us))))
-        return _Subject(job, path, first, runs, [])
+    def _subject(self, job: Job, path: str, bursts: list[Burst]) -> _Subject:
+        runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / bursts[0].typical_us))))
+        return _Subject(job, path, runs, bursts)
 
-    def _chunk(self, number: int, jobs: Sequence[Job], steady: _Subject, *, until: float) -> list[int]:
+    def _begun(self, job: Job, name: str, kept: Sequence[Burst]) -> _Subject:
+        """A model with the bursts that it has; without any it is run for the first time."""
+        path = self._shell.push(job.path, name + job.path.suffix)
+        if kept:
+            return self._subject(job, path, list(kept))
+        first = self._burst(path, FIRST_RUNS, job)
+        self._on_burst(job.id, first)
+        return self._subject(job, path, [first])
+
+    def _chunk(self, number: int, jobs: Sequence[tuple[Job, Sequence[Burst]]], steady: _Subject, *, until: float) -> list[int]:
         """Bursts of all ``jobs`` in turn; how many the unfinished ones have."""
-        subjects = [self._subject(job, f"model{place}") for place, job in enumerate(jobs)]
-        for _ in range(self._plan.min_repeats):
-            for subject in self._random.permutation(np.array([*subjects, steady], dtype=object)):
+        repeats = self._plan.min_repeats
+        subjects = [self._begun(job, f"model{place}", kept) for place, (job, kept) in enumerate(jobs)]
+        for _ in range(repeats):
+            due = [subject for subject in subjects if len(subject.samples_ms) < repeats]
+            if not due:
+                break
+            for subject in self._random.permutation(np.array([*due, steady], dtype=object)):
                 if time.monotonic() >= until:
                     break
-                subject.samples_ms.append(self._burst(subject.path, subject.runs, subject.job).typical_us / 1e3)
+                subject.bursts.append(self._burst(subject.path, subject.runs, subject.job))
+                if subject is not steady:
+                    self._on_burst(subject.job.id, subject.bursts[-1])
             self._tell(subjects)
-        short = []
-        for subject in subjects:
-            if len(subject.samples_ms) < self._least:
-                short.append(len(subject.samples_ms))
-            else:
-                self._finished.append(subject.job.id)
-                self._on_measured(subject.job.id, {"typical": self._measurement(subject, number)})
-        return short
+        enough = [subject for subject in subjects if len(subject.samples_ms) >= self._least]
+        for subject in enough:
+            self._finished.append(subject.job.id)
+            self._on_measured(subject.job.id, {"typical": self._measurement(subject, number)})
+        return [len(subject.samples_ms) for subject in subjects if subject not in enough]
 
     def _burst(self, path: str, runs: int, job: Job) -> Burst:
         folder = path.rpartition("/")[0]
@@ -213,7 +239,7 @@ class _Session:
             raise ProtocolError(f"{self._name}: {printable(str(problem))}") from None
 
     def _measurement(self, subject: _Subject, chunk: int) -> Measurement:
-        first = subject.first
+        first = subject.bursts[0]
         facts: dict[str, Fact] = {
             "regime": "typical",
             "tool": self._options.tool,
@@ -223,7 +249,7 @@ class _Session:
             "chunk": chunk,
         }
         return Measurement(
-            samples_ms=tuple(subject.samples_ms),
+            samples_ms=subject.samples_ms,
             rejected=0,
             load_ms=first.load_ms,
             first_ms=first.first_ms,

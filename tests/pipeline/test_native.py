@@ -1,15 +1,23 @@
 """A device on which a benchmark program measures, from its descriptor to verified files."""
 
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from hwnas.cli.main import call
-from hwnas.core.errors import ConfigError
+from hwnas.core.errors import ConfigError, DeviceError, Interrupted, UsageError
 from hwnas.latency.tablefile import read_table
+from hwnas.profiler.together import Together
 from hwnas.workspace import Workspace
+from tests.rig import nativehost
 from tests.rig.benchtool import write_program
+
+REPOSITORY = Path(__file__).parents[2]
 
 # Takes what the size of the file says, as benchmark_model would tell it.
 TOOL = """\
@@ -71,6 +79,86 @@ def test_check_looks_for_the_program_on_this_machine_and_for_a_shell_there(works
     assert call(["devices", "check", "-w", str(workspace), "--json"]) == 3
     (row,) = json.loads(capsys.readouterr().out)
     assert "no such file" in row["summary"]
+
+
+def host(tmp_path, workspace, calls, trouble):
+    """What `nativehost` measures: three models, on a device whose program does ``trouble`` in the call of that number."""
+    (workspace / "devices" / "toy.toml").unlink()
+    for recipe in workspace.glob("export/recipes/*.toml"):
+        recipe.unlink()
+    case = "".join(f"{number}) {what} ;; " for number, what in trouble.items())
+    log = f'echo "$model" >>{calls}\ncase $(wc -l <{calls}) in {case}*) ;; esac\n'
+    write_program(workspace / "devices" / "benchmark_model", TOOL.replace("us=", log + "us=", 1))
+    (workspace / "devices" / "phone.toml").write_text(DEVICE)
+    for number in range(3):
+        (tmp_path / f"m{number}.tflite").write_bytes(bytes(2000 * (number + 1)))
+
+
+def noted(tmp_path, kind):
+    lines = (tmp_path / nativehost.JOURNAL).read_text().splitlines()
+    return [record["key"] for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def made(calls):
+    """How often the program was called with a model that is measured, and not with the reference."""
+    return sum("reference" not in line for line in calls.read_text().splitlines())
+
+
+def test_a_host_that_is_killed_loses_and_repeats_no_burst(workspace, tmp_path):
+    calls = tmp_path / "calls"
+    host(tmp_path, workspace, calls, {9: "kill -9 $PPID; exit 0", 17: "kill -9 $PPID; exit 0"})
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "devices" / "agent")])
+    codes, bursts = [], []
+    for _ in range(3):
+        command = [sys.executable, "-m", "tests.rig.nativehost", str(tmp_path)]
+        env = {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+        codes.append(subprocess.run(command, cwd=REPOSITORY, env=env, timeout=300).returncode)
+        bursts.append(noted(tmp_path, "burst"))
+    assert codes == [-9, -9, 0]
+    assert bursts[2][: len(bursts[1])] == bursts[1]
+    assert bursts[1][: len(bursts[0])] == bursts[0]
+    assert Counter(bursts[2]) == dict.fromkeys(("m0", "m1", "m2"), 1 + nativehost.REPEATS)
+    lost = sum("reference" not in calls.read_text().splitlines()[number - 1] for number in (9, 17))
+    assert made(calls) == len(bursts[2]) + lost, "only what had not been printed was done again"
+    assert sorted(noted(tmp_path, "timing")) == ["m0", "m1", "m2"]
+
+
+def test_bursts_of_an_interrupted_session_make_the_same_measurement(workspace, tmp_path):
+    calls = tmp_path / "calls"
+    host(tmp_path, workspace, calls, {12: "exit 7"})
+    with pytest.raises(DeviceError, match="ends with 7"):
+        nativehost.attempt(tmp_path)
+    kept = noted(tmp_path, "burst")
+    assert kept
+    assert not noted(tmp_path, "timing")
+    found = nativehost.attempt(tmp_path)
+    assert noted(tmp_path, "burst")[: len(kept)] == kept
+    for number, regimes in enumerate(found.values()):
+        us = 20 + 2000 * (number + 1) // 20
+        assert regimes["typical"].samples_ms == (us / 1e3,) * nativehost.REPEATS
+        assert (regimes["typical"].load_ms, regimes["typical"].first_ms) == (0.9, us / 1e3)
+    before = made(calls)
+    assert nativehost.attempt(tmp_path) == found
+    assert made(calls) == before, "what has a timing is not measured again"
+
+
+def test_a_burst_that_was_edited_is_refused(workspace, tmp_path):
+    host(tmp_path, workspace, tmp_path / "calls", {6: "exit 7"})
+    with pytest.raises(DeviceError):
+        nativehost.attempt(tmp_path)
+    path = tmp_path / nativehost.JOURNAL
+    path.write_text(path.read_text().replace('"typical_us":120', '"typical_us":-1'))
+    with pytest.raises(UsageError, match=r"journal.jsonl: m0: a burst of"):
+        nativehost.attempt(tmp_path)
+
+
+def test_the_word_to_stop_is_heard_between_bursts(workspace, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    host(tmp_path, workspace, calls, {})
+    monkeypatch.setattr(Together, "check", lambda self: (_ for _ in ()).throw(Interrupted("interrupted")) if made(calls) == 2 else None)
+    with pytest.raises(Interrupted):
+        nativehost.attempt(tmp_path)
+    assert made(calls) == len(noted(tmp_path, "burst")) == 2
 
 
 @pytest.mark.slow

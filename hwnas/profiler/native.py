@@ -22,9 +22,10 @@ from hwnas_agent.wire import printable
 from hwnas.core.access import NativeOptions
 from hwnas.core.device import Device, Fact, Measurement, MeasurePlan
 from hwnas.core.errors import ConfigError, DeviceError, ProtocolError, TooNoisy
-from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst, check_arguments
-from hwnas.profiler.session import Job
-from hwnas.profiler.shell import SHELLS, Shell
+from hwnas.profiler.nativefacts import native_options, online_cores, report_through
+from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst
+from hwnas.profiler.session import Job, OnDevice
+from hwnas.profiler.shell import SHELLS, Shell, last_words
 from hwnas.profiler.summary import Progress
 
 CHUNK = 22
@@ -77,34 +78,23 @@ def measure_native(
     on_measured: OnMeasured,
     on_burst: OnBurst = lambda _job, _burst: None,
     on_progress: OnProgress | None = None,
+    on_device: OnDevice | None = None,
 ) -> NativeSummary:
     """Measure all ``jobs`` with the program that ``[native]`` names; ``on_measured(id, {"typical": …})`` as each is finished.
 
     ``on_burst(id, burst)`` hears of every burst of a job as soon as it is there, and may raise; ``kept`` are those of an earlier session,
-    by id and in their order, which are not made again. ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when
-    ``plan.max_seconds`` are over; fewer raise `TooNoisy` after all that were finished. `DeviceError`: the program or a model does not run
-    there. `ProtocolError`: it says something unknown.
+    by id and in their order, which are not made again. ``on_device`` hears what the device is before anything else is run there, and may
+    raise. ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when ``plan.max_seconds`` are over; fewer raise `TooNoisy`
+    after all that were finished. `DeviceError`: the program or a model does not run there. `ProtocolError`: it says something unknown.
     """
-    if device.native is None:
-        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
-    check_arguments(device.native.tool, device.native.args)
+    options = native_options(device)
     with SHELLS.get(device.transport)(device) as shell:
         session = _Session(
-            shell, device.id, device.native, plan, threads=threads, on_measured=on_measured, on_burst=on_burst, on_progress=on_progress
+            shell, device.id, options, plan, threads=threads, on_measured=on_measured, on_burst=on_burst, on_progress=on_progress
         )
+        if on_device is not None:
+            on_device(report_through(shell, options))
         return session.measure(jobs, Job("reference", reference), kept or {})
-
-
-def native_words(device: Device) -> str:
-    """What there is to say of a device on which a benchmark program measures, once it is there and runs commands."""
-    if device.native is None:
-        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
-    check_arguments(device.native.tool, device.native.args)
-    with SHELLS.get(device.transport)(device) as shell:
-        shell.push(Path(device.native.path), device.native.tool, executable=True)
-        status, words = shell.run(["uname", "-sm"], timeout_s=30.0)
-    system = printable(words.strip(), 60) if status == 0 else "a system that does not say what it is"
-    return f"{system}; no agent: {device.native.tool} measures {device.native.runtime} there, in the typical regime alone"
 
 
 class _Session:
@@ -161,7 +151,7 @@ class _Session:
 
     def _pin(self) -> tuple[int, ...]:
         """Cores that the tool is pinned to: those given, or the last ones of the device; none where it cannot be."""
-        wanted = self._plan.affinity or self._last_cores()
+        wanted = self._plan.affinity or online_cores(self._shell)[-self._threads :]
         if len(wanted) < self._threads:
             if self._plan.affinity:
                 raise ConfigError(f"{self._name}: {self._threads} threads need as many cores; the descriptor names {list(wanted)}")
@@ -173,15 +163,8 @@ class _Session:
             self._prefix = prefix
             return wanted
         if self._plan.affinity:
-            raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {_tail(words)}")
+            raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {last_words(words)}")
         return ()
-
-    def _last_cores(self) -> tuple[int, ...]:
-        status, words = self._shell.run(["cat", "/sys/devices/system/cpu/online"], timeout_s=30.0)
-        last = words.strip().replace("-", ",").rsplit(",", 1)[-1]
-        if status != 0 or not last.isascii() or not last.isdigit() or len(last) > 3 or int(last) + 1 < self._threads:
-            return ()
-        return tuple(range(int(last) + 1 - self._threads, int(last) + 1))
 
     def _subject(self, job: Job, path: str, bursts: list[Burst]) -> _Subject:
         runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / bursts[0].typical_us))))
@@ -227,11 +210,11 @@ class _Session:
             self._shell.run(["rm", "-f", result], timeout_s=30.0)
         status, words = self._shell.run([*self._prefix, *command], timeout_s=START_S + self._plan.max_seconds)
         if status != 0:
-            raise DeviceError(f"{self._name}: {self._options.tool} ends with {status} on {printable(job.id, 80)}: {_tail(words)}")
+            raise DeviceError(f"{self._name}: {self._options.tool} ends with {status} on {printable(job.id, 80)}: {last_words(words)}")
         if self._tool.reads_result:
             status, written = self._shell.run(["cat", result], timeout_s=30.0)
             if status != 0:
-                raise ProtocolError(f"{self._name}: {self._options.tool} wrote no result: {_tail(written)}")
+                raise ProtocolError(f"{self._name}: {self._options.tool} wrote no result: {last_words(written)}")
         self._bursts += 1
         try:
             return self._tool.parse(words, written)
@@ -262,8 +245,3 @@ class _Session:
             repeats = self._plan.min_repeats
             accepted = len(self._finished) * repeats + sum(len(s.samples_ms) for s in subjects)
             self._on_progress(Progress(len(self._finished), accepted, self._wanted * repeats, None, time.monotonic() - self._begin))
-
-
-def _tail(words: str) -> str:
-    lines = [printable(line).strip() for line in words.splitlines()]
-    return next((line for line in reversed(lines) if line), "it says nothing")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ import pytest
 from hwnas.cli.main import call
 from hwnas.core.errors import ConfigError, DeviceError, Interrupted, UsageError
 from hwnas.latency.tablefile import read_table
+from hwnas.profiler import native
+from hwnas.profiler.shell import SHELLS
 from hwnas.profiler.together import Together
 from hwnas.workspace import Workspace
 from tests.rig import nativehost
 from tests.rig.benchtool import write_program
+from tests.rig.rootedshell import RootedShell
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -79,6 +83,78 @@ def test_check_looks_for_the_program_on_this_machine_and_for_a_shell_there(works
     assert call(["devices", "check", "-w", str(workspace), "--json"]) == 3
     (row,) = json.loads(capsys.readouterr().out)
     assert "no such file" in row["summary"]
+
+
+@pytest.fixture
+def phone(workspace, tmp_path, monkeypatch):
+    """A device over adb without an agent: ``phone(files, tools)`` has these files, and tools that say this."""
+    describe(workspace, device=DEVICE.replace("local", "adb"))
+
+    def found(files, tools):
+        for name, text in files.items():
+            path = tmp_path / "phone" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        shell = RootedShell(tmp_path / "phone", lambda arguments: tools.get(" ".join(arguments)))
+        monkeypatch.setattr(SHELLS, "_items", {**SHELLS._items, "adb": shell.opened})
+
+    return found
+
+
+PHONE = {"sys/devices/system/cpu/online": "0-3", "sys/class/thermal/thermal_zone0/type": "cpu-0-0", "proc/cpuinfo": "Hardware: Tensor G3"}
+PHONE |= {f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor": "schedutil" for core in range(4)}
+TOLD = {"uname -srm": "Linux 5.15 aarch64", "getprop ro.product.model": "Pixel 8", "getprop ro.build.version.release": "15"}
+
+
+def test_check_tells_clock_and_heat_of_a_device_without_an_agent_and_what_to_fix(workspace, phone, capsys):
+    phone({**PHONE, "sys/class/thermal/thermal_zone0/temp": "81500"}, {**TOLD, "dumpsys thermalservice": "Thermal Status: 3"})
+    assert call(["devices", "check", "-w", str(workspace), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["summary"] == "linux 5.15, aarch64, 4 cores, no agent: benchmark_model measures litert there, in the typical regime alone"
+    assert [line.split(";")[0] for line in row["fixes"]] == [
+        "the clock governor is '0-3: schedutil'",
+        "it is 82 degrees hot",
+        "its thermal status is 'severe'",
+    ]
+    assert row["report"]["facts"]["idle_share"] is None
+    assert "proc/stat" in row["report"]["unknown"]["idle_share"]
+    assert call(["devices", "check", "-w", str(workspace)]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "no agent" in table
+    assert "82 °C" in table
+    assert "0-3: schedutil" in table
+    assert "unknown" in table
+
+
+def test_a_device_without_an_agent_is_asked_what_it_is_when_it_is_added(workspace, phone, capsys):
+    phone(PHONE, TOLD)
+    path = workspace / "devices" / "phone.toml"
+    path.unlink()
+    native = ["--set", "native.tool=benchmark_model", "--set", f"native.path={workspace / 'devices' / 'benchmark_model'}"]
+    assert call(["devices", "add", "phone", "--transport", "adb", *native, "-w", str(workspace)]) == 0
+    capsys.readouterr()
+    device = Workspace.open(workspace).device("phone")
+    assert device.runtimes == ("litert",)
+    assert device.native.tool == "benchmark_model"
+    assert device.facts == {"model": "Pixel 8", "cpu": "Tensor G3", "os": "Android 15"}
+    assert path.read_text().startswith("# linux 5.15, aarch64, 4 cores; written by 'hwnas devices add'")
+    (workspace / "devices" / "benchmark_model").unlink()
+    assert call(["devices", "add", "other", "--transport", "local", *native, "-w", str(workspace)]) != 0
+    assert "no such file" in capsys.readouterr().err
+    assert not (workspace / "devices" / "other.toml").exists()
+
+
+def test_another_device_or_program_in_mid_profile_starts_over(workspace, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    host(tmp_path, workspace, calls, {12: "exit 7"})
+    with pytest.raises(DeviceError, match="ends with 7"):
+        nativehost.attempt(tmp_path)
+    before = len(noted(tmp_path, "burst"))
+    seen = native.report_through
+    monkeypatch.setattr(native, "report_through", lambda *given: replace(seen(*given), system="linux 99"))
+    nativehost.attempt(tmp_path)
+    after = noted(tmp_path, "burst")[before:]
+    assert Counter(after) == dict.fromkeys(("m0", "m1", "m2"), 1 + nativehost.REPEATS), "nothing of the device before counts"
 
 
 def host(tmp_path, workspace, calls, trouble):

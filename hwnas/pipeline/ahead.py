@@ -73,7 +73,15 @@ class Ahead:
                 at_hand = profile_at_hand(self._ctx, one.target)
                 table = None if at_hand is None else at_hand.table
             kept = len(one.models) - len(missing)
-            expected = forecast(self._ctx.space, missing, one.rig.plan, runtime=one.target.runtime, kept=kept, at_hand=table)
+            expected = forecast(
+                self._ctx.space,
+                missing,
+                one.rig.plan,
+                runtime=one.target.runtime,
+                kept=kept,
+                at_hand=table,
+                bursts=one.bursts() if self._ctx.workspace.device(one.target.device).native is not None else None,
+            )
             self._ctx.reporter.expect(f"{one.title}: {expected}")
             forecasts.append(expected)
         return forecasts

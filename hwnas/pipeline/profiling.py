@@ -34,6 +34,7 @@ from hwnas.pipeline.timings import (
     Meet,
     Regimes,
     TimedModel,
+    bursts_of,
     identity_of,
     note_speed,
     note_timing,
@@ -96,6 +97,10 @@ class Work:
         """Models without a timing."""
         timed_ones = timed_keys(self.conditions, self.journal)
         return tuple(m for m in self.models if m.key not in timed_ones)
+
+    def bursts(self) -> dict[str, int]:
+        """How many bursts of a benchmark program there are of which no timing is made yet, by model."""
+        return {key: len(bursts) for key, bursts in bursts_of(self.conditions, self.journal).items()}
 
 
 def regimes_of(device: Device, *, sustained: bool) -> tuple[str, ...]:

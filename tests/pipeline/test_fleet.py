@@ -10,13 +10,17 @@ from dataclasses import replace
 
 import pytest
 
+from hwnas.core.device import Measurement
 from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost, Interrupted
 from hwnas.latency.tablefile import read_table
+from hwnas.pipeline import device
 from hwnas.pipeline.ahead import Ahead
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.fleet import profile_all
 from hwnas.pipeline.goals import Target
+from hwnas.profiler.nativetools import Burst
 from hwnas.workspace import Workspace
+from tests.rig.benchtool import write_program
 from tests.rig.small_run import write_workspace
 
 PATIENCE_S = 30.0
@@ -365,3 +369,25 @@ def test_measuring_anew_keeps_the_old_profile_until_it_is_done(root, act, preten
     assert medians.count(0.5) >= len(medians) - 5, "what the interrupted one measured is kept, the rest is new"
     keys = timed(journal(root))
     assert len(keys) == len(set(keys))
+
+
+def test_a_device_without_an_agent_has_a_forecast_and_says_what_is_begun(root, monkeypatch):
+    write_program(root / "devices" / "tool", "#!/bin/sh\n")
+    (root / "devices" / "a.toml").write_text('transport = "local"\n[native]\ntool = "benchmark_model"\npath = "tool"\n')
+
+    def lost(device, jobs, plan, *, on_burst, on_measured, **_):
+        for job in jobs[:3]:
+            on_burst(job.id, Burst(5, 100.0, "mean", 1.0, 1.0, None))
+        on_measured(jobs[0].id, {"typical": Measurement((0.1,), 0)})
+        raise DeviceLost("the cable is out")
+
+    monkeypatch.setattr(device, "measure_native", lost)
+    said = []
+    for _ in range(2):
+        ctx = context(root)
+        profile_all(ctx, [target("a", "litert")])
+        said += ctx.reporter.expected
+    first, second = said
+    assert re.match(r"profile a/litert fp32: \d+ blocks and 6 networks to measure: about \d+ (s|min), at most", first)
+    assert "(1 are in the journal, 2 begun): about" in second
+    assert "quiet" not in first + second

@@ -68,11 +68,13 @@ def _row(checked: Checked) -> tuple[str, ...]:
     if report is None:
         return (checked.device, "no", checked.summary, "-", "-", "-", "-", fixes)
     facts = report.facts
-    says = f"agent {report.agent}, {f'Python {report.python}, ' if report.python else ''}{report.system}, {report.arch}"
+    python = f"Python {report.python}" if report.python else ""
+    agent = f"agent {report.agent}" if report.agent else "no agent"
+    says = ", ".join(word for word in (agent, python, report.system, report.arch) if word)
     model = f"\n{facts['model']}" if facts.get("model") else ""
     runtimes = "\n".join(f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None) or "none"
     clock = "\n".join(str(facts[name]) for name in ("governors", "clusters") if facts.get(name)) or str(facts.get("governor") or "unknown")
-    hottest, slowed = facts.get("hottest_c"), facts.get("throttled") or facts.get("thermal_status")
+    hottest, slowed = facts.get("temperature_c"), facts.get("throttled") or facts.get("thermal_status")
     heat = "unknown" if not isinstance(hottest, (int, float)) else f"{hottest:.0f} °C"
     idle = facts.get("idle_share")
     return (

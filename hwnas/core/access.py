@@ -1,15 +1,27 @@
-"""How a device is reached and who measures there: the ``[ssh]``, ``[adb]`` and ``[native]`` tables of a descriptor."""
+"""How a device is reached and who measures there: the ``[ssh]``, ``[adb]`` and ``[native]`` tables of a descriptor.
+
+Each option says in a few words what it is (`option`), for all that write, list or explain descriptors.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
 from hwnas.core.errors import ConfigError
 from hwnas.core.serial import STRICT
+
+OptionValue = str | bool | int | tuple[str, ...]
+WHAT, IS_PATH = "what", "is_path"
+"""Keys of a field's metadata."""
+
+
+def option(what: str, *, is_path: bool = False, **default: Any) -> Any:
+    """A field of a descriptor's table: ``what`` it is, and whether it is a path on this machine, relative to the descriptor's folder."""
+    return field(metadata={WHAT: what, IS_PATH: is_path}, **default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +33,12 @@ class SshOptions:
     (relative to the user's home there), ``known_hosts`` the file with the pinned host keys.
     """
 
-    key: str = ""
-    agent: bool = False
-    jump: str = ""
-    python: str = "python3"
-    folder: str = ".cache/hwnas"
-    known_hosts: str = "known_hosts"
+    key: str = option("file of the private key that logs in; without it ~/.ssh/config says which", is_path=True, default="")
+    agent: bool = option("whether your ssh agent may be asked for keys", default=False)
+    jump: str = option("hosts to go through, user@host:port, several with commas", default="")
+    python: str = option("the interpreter on the device", default="python3")
+    folder: str = option("where its work folders are made", default=".cache/hwnas")
+    known_hosts: str = option("file of the pinned host keys", is_path=True, default="known_hosts")
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -59,12 +71,12 @@ class AdbOptions:
     opens there by itself.
     """
 
-    server: str = "127.0.0.1:5037"
-    agent: str = "python"
-    python: str = "python3"
-    folder: str = "/data/local/tmp/hwnas"
-    port: int = 8744
-    open_link: bool = False
+    server: str = option("the adb server, host:port", default="127.0.0.1:5037")
+    agent: str = option("what measures: python where the device has it, else browser", default="python")
+    python: str = option("the interpreter on the device", default="python3")
+    folder: str = option("where its work folders are made", default="/data/local/tmp/hwnas")
+    port: int = option("the loopback port of the page, another one for each phone", default=8744)
+    open_link: bool = option("whether the page opens there by itself", default=False)
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -101,9 +113,9 @@ class NativeOptions:
     ``args`` more arguments for it.
     """
 
-    tool: str
-    path: str
-    args: tuple[str, ...] = ()
+    tool: str = option("the program that measures, of its runtime")
+    path: str = option("its binary on this machine, built for the device", is_path=True)
+    args: tuple[str, ...] = option("more arguments for it, word by word", default=())
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -124,3 +136,16 @@ class NativeOptions:
     def runtime(self) -> str:
         """The runtime that the tool measures with."""
         return NATIVE_TOOLS[self.tool]
+
+
+TABLES: dict[str, type[SshOptions] | type[AdbOptions] | type[NativeOptions]] = {
+    "ssh": SshOptions,
+    "adb": AdbOptions,
+    "native": NativeOptions,
+}
+"""Tables of a descriptor by name."""
+
+
+def is_path(table: str, name: str) -> bool:
+    """Whether an option is a path on this machine."""
+    return any(option.name == name and option.metadata[IS_PATH] for option in fields(TABLES[table])) if table in TABLES else False

@@ -41,7 +41,7 @@ def _clock(report: DeviceReport) -> list[str]:
 
 def _heat(report: DeviceReport) -> list[str]:
     lines = []
-    hottest, flags = report.facts.get("hottest_c"), report.facts.get("throttled")
+    hottest, flags = report.facts.get("temperature_c"), report.facts.get("throttled")
     if isinstance(hottest, (int, float)) and hottest > HOT_C:
         lines.append(f"it is {hottest:.0f} degrees hot; let it cool, or give it a fan")
     if isinstance(flags, str) and flags != "no":

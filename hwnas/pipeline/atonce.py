@@ -1,4 +1,4 @@
-"""Work on several devices at once: each device has a thread of its own, in which its targets follow one another.
+"""Work on several devices at once: each device has a lane, a thread of its own, in which its targets follow one another.
 
 What one device says, or fails to say, touches no other: every result is handed on as it comes, and a failure is an outcome beside the
 others. Ctrl-C ends all sessions; what was measured is in their journals.
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from hwnas.core.errors import AgentTimeout, AuthFailed, DeviceError, DeviceLost, HostKeyMismatch, HwnasError, Interrupted, Unreachable
@@ -27,11 +28,16 @@ OUT_OF_REACH = (Unreachable, AuthFailed, HostKeyMismatch, DeviceLost, AgentTimeo
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[T]):
-    """``run`` works in the device's thread; ``deliver`` takes what it gave, in the thread that waits for all."""
+    """``run`` works in the device's lane, once all that the device is to do was prepared there; what it gives has ``status``.
+
+    ``deliver`` takes that in the thread that waits for all.
+    """
 
     target: Target
     run: Callable[[], T]
+    status: str
     deliver: Callable[[T], T] = lambda result: result
+    prepare: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +53,16 @@ class Outcome(Generic[T]):
 Results = queue.Queue[tuple[Task[T], Outcome[T] | BaseException]]
 
 
-def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outcome[T]]:
-    """Do all ``tasks``, in the order in which they finish; those that succeed have ``status``.
+def at_once(ctx: Context, tasks: Sequence[Task[T]], *, ready: Callable[[str], None] = lambda _: None) -> list[Outcome[T]]:
+    """Do all ``tasks``, in the order in which they finish.
 
-    A fault that is no `HwnasError` is raised when all others are done; a `KeyboardInterrupt` as soon as all sessions have ended.
+    ``ready(device)`` is called in each lane between preparing and running, whatever came of the preparing. A fault that is no `HwnasError`
+    is raised when all others are done; a `KeyboardInterrupt` as soon as all sessions have ended.
     """
     results: Results[T] = queue.Queue()
     devices = dict.fromkeys(task.target.device for task in tasks)
     own = {device: [task for task in tasks if task.target.device == device] for device in devices}
-    threads = [threading.Thread(target=_one_device, args=(own[device], results), name=device, daemon=True) for device in devices]
+    threads = [threading.Thread(target=_lane, args=(own[device], results, ready), name=device, daemon=True) for device in devices]
     done: list[Outcome[T]] = []
     faults: list[BaseException] = []
     try:
@@ -67,7 +74,7 @@ def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outc
                 faults.append(result)
                 continue
             if result.result is not None:
-                result = _delivered(task, result.result, status)
+                result = _delivered(task, result.result)
             if result.status == "failed" and len(threads) > 1:
                 ctx.reporter.note(f"{task.target.label} failed, the others go on: {result.error}")
             done.append(result)
@@ -79,30 +86,47 @@ def at_once(ctx: Context, tasks: Sequence[Task[T]], *, status: str) -> list[Outc
     return done
 
 
-def _delivered(task: Task[T], result: T, status: str) -> Outcome[T]:
+def _delivered(task: Task[T], result: T) -> Outcome[T]:
     try:
-        return Outcome(task.target, status, task.deliver(result))
+        return Outcome(task.target, task.status, task.deliver(result))
     except HwnasError as problem:
         return Outcome(task.target, "failed", error=problem)
 
 
-def _one_device(tasks: Sequence[Task[T]], results: Results[T]) -> None:
+def _lane(tasks: Sequence[Task[T]], results: Results[T], ready: Callable[[str], None]) -> None:
     """The targets of one device, one after the other; says exactly one thing of each."""
     lost: HwnasError | None = None
-    for task in tasks:
-        target = task.target
+
+    def done(task: Task[T], step: Callable[[], object]) -> bool:
+        """Whether ``step`` of the task could be done; what could not be is said."""
+        nonlocal lost
+        label = task.target.label
         if lost is not None:
-            reason = DeviceError(f"{target.label}: not tried, since its device was lost: {lost}")
-            results.put((task, Outcome(target, "skipped", error=reason)))
-            continue
+            reason = DeviceError(f"{label}: not tried, since its device was lost: {lost}")
+            results.put((task, Outcome(task.target, "skipped", error=reason)))
+            return False
         try:
-            results.put((task, Outcome(target, "done", task.run())))
+            step()
         except HwnasError as problem:
-            results.put((task, Outcome(target, "failed", error=problem)))
-            if isinstance(problem, OUT_OF_REACH):
-                lost = problem
+            results.put((task, Outcome(task.target, "failed", error=problem)))
+            lost = problem if isinstance(problem, OUT_OF_REACH) else None
+            return False
         except BaseException as fault:  # noqa: BLE001 - of hwnas or this machine: raised where the others are waited for
             results.put((task, fault))
+            return False
+        return True
+
+    def run(task: Task[T], *, first: bool) -> None:
+        if first:
+            ready(task.target.device)
+        results.put((task, Outcome(task.target, task.status, task.run())))
+
+    prepared = [task for task in tasks if done(task, task.prepare)]
+    lost = None  # those that are prepared were there to be asked
+    if not prepared:
+        ready(tasks[0].target.device)
+    for task in prepared:
+        done(task, partial(run, task, first=task is prepared[0]))
 
 
 def _end(ctx: Context, threads: Sequence[threading.Thread]) -> None:

@@ -22,7 +22,7 @@ from hwnas.core.errors import (
 from hwnas.pipeline.advice import advice
 from hwnas.profiler.channel import LAUNCHERS, Launcher
 from hwnas.profiler.check import DeviceReport, check
-from hwnas.profiler.native import native_words
+from hwnas.profiler.nativefacts import native_report
 
 DEADLINE_S = 120.0
 """For a connection, a login, an agent that is pushed, and its runtimes, each imported."""
@@ -75,10 +75,8 @@ def _outcome(device: Device, found: Checked | BaseException | None, deadline_s: 
 
 
 def check_device(device: Device, *, wait_s: float | None = None) -> Checked:
-    """Start the device's agent, ask it, and end it; a device that cannot be asked is a result, not an error."""
+    """Ask the device's agent, or its shell where it has none, what it is; a device that cannot be asked is a result, not an error."""
     try:
-        if device.native is not None:
-            return Checked(device.id, True, True, native_words(device), ())
         report = report_of(device, wait_s=wait_s)
     except (DeviceError, UsageError) as problem:
         return Checked(device.id, False, False, str(problem), (_remedy(device, problem),))
@@ -86,11 +84,15 @@ def check_device(device: Device, *, wait_s: float | None = None) -> Checked:
     usable = any(name in report.runtimes and report.runtimes[name].version is not None for name in wanted)
     have = [f"{name} {found.version}" for name, found in report.runtimes.items() if found.version is not None]
     words = [f"Python {report.python}" if report.python else report.system, report.arch, f"{len(report.cores)} cores", *have]
-    return Checked(device.id, True, usable, ", ".join(words), advice(report, wanted), report)
+    if device.native is not None:
+        words[-len(have) :] = [f"no agent: {device.native.tool} measures {device.native.runtime} there, in the typical regime alone"]
+    return Checked(device.id, True, usable, ", ".join(filter(None, words)), advice(report, wanted), report)
 
 
 def report_of(device: Device, *, wait_s: float | None = None) -> DeviceReport:
     """What the device says of itself; `DeviceError` where it does not, `UsageError` where it cannot be asked from here."""
+    if device.native is not None:
+        return native_report(device)
     return check(_waiting(LAUNCHERS.get(device.transport)(device), wait_s))
 
 

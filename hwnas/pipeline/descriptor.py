@@ -6,9 +6,11 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import get_type_hints
 
+from hwnas.core.access import TABLES, WHAT, OptionValue
 from hwnas.core.device import Device, Fact
 from hwnas.core.errors import ConfigError
 from hwnas.core.registry import require_known
@@ -18,20 +20,8 @@ from hwnas.profiler.check import DeviceReport
 from hwnas.workspace import device_from
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-OPTIONS = {
-    "ssh": {
-        "key": "file of the private key that logs in; without it ~/.ssh/config says which",
-        "agent": "whether your ssh agent may be asked for keys",
-        "jump": "hosts to go through, user@host:port, several with commas",
-        "python": "the interpreter on the device",
-        "folder": "where its work folders are made",
-    },
-    "adb": {
-        "python": "the interpreter on the device",
-        "folder": "where its work folders are made",
-    },
-}
-"""What transports can be told besides the address, and what each of it is; the table has the transport's name."""
+OPTIONS = {table: {field.name: field for field in fields(options)} for table, options in TABLES.items()}
+"""What can be written of how a device is reached and who measures there, by table."""
 FACTS = {
     "model": "the board",
     "soc": "its chip",
@@ -44,13 +34,13 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user says of a new device. ``options`` are those of its transport (`OPTIONS`) that were given."""
+    """What the user says of a new device. ``options`` are those that were given, by table and name (`OPTIONS`)."""
 
     id: str
     transport: str
     address: str = ""
     threads: int = 1
-    options: Mapping[str, str | bool] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, OptionValue]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if _ID.fullmatch(self.id) is None:
@@ -58,12 +48,38 @@ class Asked:
                 f"{self.id!r} is no name for a device: it becomes a file's; use letters, digits, '-', '_' and '.', up to 64, no sign first"
             )
         require_known("transport", self.transport, LAUNCHERS)
-        foreign = sorted(self.options.keys() - OPTIONS.get(self.transport, {}).keys())
-        if foreign:
-            raise ConfigError(f"transport '{self.transport}' takes no {' and no '.join(foreign)}")
-        for name, value in {"address": self.address, **self.options}.items():
-            if isinstance(value, str) and not value.isprintable():
-                raise ConfigError(f"{self.id}: {name} has control characters, or is not text: {value!r}")
+        for table, given in self.options.items():
+            if table in LAUNCHERS and table != self.transport:
+                raise ConfigError(f"[{table}] is for devices whose transport is '{table}', not '{self.transport}'")
+            foreign = sorted(given.keys() - OPTIONS.get(table, {}).keys())
+            if foreign:
+                raise ConfigError(f"{'transport ' * (table in LAUNCHERS)}'{table}' takes no {' and no '.join(foreign)}")
+        given_texts = {name: value for options in self.options.values() for name, value in options.items()}
+        for name, value in {"address": self.address, **given_texts}.items():
+            for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+                if not text.isprintable():
+                    raise ConfigError(f"{self.id}: {name} has control characters, or is not text: {text!r}")
+
+
+def option_in(text: str) -> tuple[str, str, OptionValue]:
+    """``TABLE.NAME=VALUE`` as a user types it: table, name, and the value as what the option is; others raise `ConfigError`."""
+    where, equals, value = text.partition("=")
+    table, _, name = where.partition(".")
+    if not equals or table not in OPTIONS:
+        raise ConfigError(
+            f"{text!r} is not of the form TABLE.NAME=VALUE, as in native.tool=benchmark_model; tables are {', '.join(OPTIONS)}"
+        )
+    require_known(f"option of [{table}]", name, OPTIONS[table])
+    kind = get_type_hints(TABLES[table])[name]
+    if kind is bool:
+        if value not in ("true", "false"):
+            raise ConfigError(f"{where} is true or false, not {value!r}")
+        return table, name, value == "true"
+    if kind is int:
+        if not re.fullmatch("[0-9]{1,9}", value):
+            raise ConfigError(f"{where} is a number, not {value!r}")
+        return table, name, int(value)
+    return table, name, value if kind is str else (value,)
 
 
 def device_in(text: str, path: Path) -> Device:
@@ -78,10 +94,10 @@ def render(asked: Asked, report: DeviceReport | None = None) -> str:
         lines += _setting("address", asked.address, "where")
     lines += _runtimes(report)
     lines += _setting("threads", asked.threads, "threads of a model, each on a core of its own; recipes may say otherwise")
-    if asked.options:
-        lines += ["", f"[{asked.transport}]"]
-        for name, value in asked.options.items():
-            lines += _setting(name, value, OPTIONS[asked.transport][name])
+    for table, options in asked.options.items():
+        lines += ["", f"[{table}]"]
+        for name, value in options.items():
+            lines += _setting(name, value, OPTIONS[table][name].metadata[WHAT])
     facts = {name: report.facts.get(name) for name in FACTS} if report is not None else {}
     known = {name: value for name, value in facts.items() if value is not None}
     if known:
@@ -114,7 +130,7 @@ def _runtimes(report: DeviceReport | None) -> list[str]:
     return [*lines, f"runtimes = [{words}]  # found there; leave out what is not to be measured"]
 
 
-def _setting(name: str, value: Fact, comment: str) -> list[str]:
+def _setting(name: str, value: Fact | OptionValue, comment: str) -> list[str]:
     return [f"{name} = {_toml(value)}  # {comment}"]
 
 
@@ -123,6 +139,6 @@ def _comment(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:160]).strip()
 
 
-def _toml(value: Fact) -> str:
-    """JSON's strings, numbers and booleans are TOML's, but for DEL, which TOML wants escaped."""
+def _toml(value: Fact | OptionValue) -> str:
+    """JSON's strings, numbers, booleans and lists of them are TOML's, but for DEL, which TOML wants escaped."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

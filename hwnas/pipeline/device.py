@@ -20,7 +20,8 @@ from hwnas.pipeline.timings import Keep, Measure, Meet, Regimes, TimedModel
 from hwnas.profiler.channel import LAUNCHERS, Channel
 from hwnas.profiler.check import DeviceReport, read_hello
 from hwnas.profiler.native import measure_native
-from hwnas.profiler.session import Job, OnBusy, run_session
+from hwnas.profiler.nativetools import Burst
+from hwnas.profiler.session import Job, OnBusy, OnDevice, run_session
 from hwnas.profiler.summary import Progress
 from hwnas.profiler.together import StoppableChannel
 
@@ -50,23 +51,24 @@ class Rig:
         def measure(models: Sequence[TimedModel], keep: Keep, meet: Meet) -> Mapping[str, Any]:
             device = ctx.workspace.device(self.target.device)
             plan = replace(self.plan, seed=ctx.config.seed, affinity=device.cores)
+
+            def met(report: DeviceReport) -> None:
+                identity = Identity.of(report, self.target.runtime)
+                self.on_identity(identity)
+                try:
+                    meet(identity)
+                except DeviceChanged as change:
+                    ctx.reporter.note(f"{title}: the device has changed ({change}); what was measured before is measured again")
+                    raise
+
             if device.native is not None:
-                return self._native(ctx, title, device, models, plan, keep)
+                return self._native(ctx, title, device, models, plan, keep, met)
             with ctx.reporter.stage(title, len(models)) as advance, _channel(ctx, device) as channel:
                 gauge = _Gauge(advance, len(models))
 
                 def measured(key: str, regimes: Regimes) -> None:
                     keep(key, regimes)
                     gauge.measured(key)
-
-                def met(report: DeviceReport) -> None:
-                    identity = Identity.of(report, self.target.runtime)
-                    self.on_identity(identity)
-                    try:
-                        meet(identity)
-                    except DeviceChanged as change:
-                        ctx.reporter.note(f"{title}: the device has changed ({change}); what was measured before is measured again")
-                        raise
 
                 summary = run_session(
                     channel,
@@ -97,6 +99,7 @@ class Rig:
         models: Sequence[TimedModel],
         plan: MeasurePlan,
         keep: Keep,
+        met: OnDevice,
     ) -> Mapping[str, Any]:
         """The same with the device's benchmark program, which is no agent and so has no channel."""
         with ctx.reporter.stage(title, len(models)) as advance:
@@ -106,14 +109,21 @@ class Rig:
                 keep(key, regimes)
                 gauge.measured(key)
 
+            def burst(key: str, found: Burst) -> None:
+                keep.burst(key, found)
+                ctx.together.check()
+
             summary = measure_native(
                 device,
                 [Job(m.key, m.path) for m in models],
                 plan,
                 threads=self.target.threads,
                 reference=self.reference,
+                kept=keep.bursts(),
                 on_measured=measured,
+                on_burst=burst,
                 on_progress=gauge.progress,
+                on_device=met,
             )
         return dict(plain(summary))
 

@@ -21,9 +21,10 @@ class Identity:
 
     @classmethod
     def of(cls, report: DeviceReport, runtime: str) -> Self:
-        """From what the device's agent says of itself."""
+        """From what the device, or its agent, says of itself."""
         found, cpu = report.runtimes.get(runtime), report.facts.get("cpu")
-        return cls(runtime, None if found is None else found.version, None if cpu is None else str(cpu), report.arch, report.system)
+        version = None if found is None else found.version
+        return cls(runtime, version, None if cpu is None else str(cpu), report.arch or None, report.system or None)
 
     @classmethod
     def read(cls, facts: Mapping[str, Any], *, runtime: str) -> Self:

@@ -9,10 +9,10 @@ device that was never quiet while it was measured is ``busy``, where that will d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hwnas.core.access import NativeOptions
 from hwnas.core.arch import Architecture
@@ -34,6 +34,7 @@ from hwnas.pipeline.timings import (
     Meet,
     Regimes,
     TimedModel,
+    bursts_of,
     identity_of,
     note_speed,
     note_timing,
@@ -48,6 +49,8 @@ from hwnas.profiler.summary import SessionSummary
 from hwnas.space.family import blockwise
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
+
+T = TypeVar("T")
 
 CODE = ("hwnas.profiler.session", "hwnas.profiler.native", "hwnas_agent.__main__", *MODEL_CODE)
 GLUE = (__name__, "hwnas.pipeline.targets", "hwnas.pipeline.profile")
@@ -94,6 +97,10 @@ class Work:
         """Models without a timing."""
         timed_ones = timed_keys(self.conditions, self.journal)
         return tuple(m for m in self.models if m.key not in timed_ones)
+
+    def bursts(self) -> dict[str, int]:
+        """How many bursts of a benchmark program there are of which no timing is made yet, by model."""
+        return {key: len(bursts) for key, bursts in bursts_of(self.conditions, self.journal).items()}
 
 
 def regimes_of(device: Device, *, sustained: bool) -> tuple[str, ...]:
@@ -254,10 +261,17 @@ def _work(ctx: Context, target: Target, stage: Stage, journal: Journal, plan: Me
     words = blockwise(ctx.space).vocabulary(ctx.space)
     networks = networks_to_measure(ctx)
     with ctx.reporter.stage(f"write models for {target.runtime}", 1):
-        models = (files.overhead(), *files.blocks(words), *(files.network(arch) for arch in networks))
+        models = (files.overhead(), *files.blocks(_unless_stopped(ctx, words)), *map(files.network, _unless_stopped(ctx, networks)))
     rig = Rig(target, files.probe(), reference_of(ctx, files), plan, level=level)
     regimes = regimes_of(ctx.workspace.device(target.device), sustained=plan.heat_s > 0)
     return Work(target, stage, journal, models, tuple(networks), rig, regimes)
+
+
+def _unless_stopped(ctx: Context, things: Iterable[T]) -> Iterator[T]:
+    """``things`` as they are, up to where everything is to stop."""
+    for thing in things:
+        ctx.together.check()
+        yield thing
 
 
 def _one_speed(ctx: Context, work: Work) -> dict[str, Regimes]:

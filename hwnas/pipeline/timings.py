@@ -15,18 +15,16 @@ from hwnas.core.device import REGIMES, Measurement
 from hwnas.core.errors import DeviceChanged, UsageError
 from hwnas.core.serial import content_id, parse, plain
 from hwnas.pipeline.identity import Identity
+from hwnas.profiler.nativetools import Burst
 from hwnas.store.journal import Journal, read_journal
 
 Regimes = Mapping[str, Measurement]
 """Measurements of one model by regime: those of `hwnas.core.device.Device.regimes`, or ``busy`` or ``sustained`` alone."""
 
-Keep = Callable[[str, Regimes], None]
-"""Takes the timing of a model as soon as it is finished."""
-
 Meet = Callable[[Identity], None]
 """Hears which device it is before anything is timed on it; `DeviceChanged` if that is not the one of the timings so far."""
 
-Measure = Callable[[Sequence["TimedModel"], Keep, Meet], Mapping[str, Any]]
+Measure = Callable[[Sequence["TimedModel"], "Keep", Meet], Mapping[str, Any]]
 """Measures models on the device, calling back as it meets it and as each model is finished, and returns facts of the session."""
 
 MAX_MEETINGS = 2
@@ -58,6 +56,31 @@ class TimedModel:
 
     key: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Takes the timing of a model as soon as it is finished: ``keep(key, regimes)``; ``known`` has its record then.
+
+    A benchmark program takes long for one. Each of its bursts is kept until the timing is there, which is made of them.
+    """
+
+    conditions: Conditions
+    journal: Journal
+    known: dict[str, dict[str, Any]]
+
+    def __call__(self, key: str, regimes: Regimes) -> None:
+        """Keep a timing."""
+        note_timing(self.conditions, self.journal, key, regimes)
+        self.known[key] = self.journal.records[-1]
+
+    def burst(self, key: str, burst: Burst) -> None:
+        """Keep what one start of a benchmark program gave."""
+        self.journal.append({"kind": "burst", "conditions": self.conditions.id, "key": key, "burst": plain(burst)})
+
+    def bursts(self) -> dict[str, list[Burst]]:
+        """See `bursts_of`."""
+        return bursts_of(self.conditions, self.journal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +131,7 @@ def timed(
     """
     known: dict[str, dict[str, Any]] = {}
     missing: list[TimedModel] = []
-
-    def keep(key: str, regimes: Regimes) -> None:
-        note_timing(conditions, journal, key, regimes)
-        known[key] = journal.records[-1]
-
+    keep = Keep(conditions, journal, known)
     for _ in range(MAX_MEETINGS):
         known |= {key: r for key, r in _known(conditions, journal).items() if key not in again}
         missing = [m for m in models if m.key not in known]
@@ -137,7 +156,7 @@ def meet(conditions: Conditions, journal: Journal, identity: Identity) -> None:
     before = identity_of(conditions, journal)
     if before == identity:
         return
-    timings = len(_known(conditions, journal))
+    timings = _known(conditions, journal) or any(r.get("kind") == "burst" for r in _current(conditions, journal))
     journal.append({"kind": "device", "conditions": conditions.id, "of": plain(conditions), "identity": plain(identity)})
     if timings:
         changes = () if before is None else before.changes(identity)
@@ -180,6 +199,19 @@ def _has_facts(regimes: object) -> bool:
     if not isinstance(regimes, Mapping) or not regimes or not regimes.keys() <= set(REGIMES):
         return False
     return all(isinstance(one, Mapping) and isinstance(one.get("facts"), Mapping) for one in regimes.values())
+
+
+def bursts_of(conditions: Conditions, journal: Journal) -> dict[str, list[Burst]]:
+    """What a benchmark program gave and no timing is made of yet, by model; a record of another shape raises `UsageError`."""
+    found: dict[str, list[Burst]] = {}
+    for record in _current(conditions, journal):
+        key = str(record.get("key"))
+        if record.get("kind") == "timing":
+            found.pop(key, None)
+        elif record.get("kind") == "burst":
+            burst = parse(Burst, record.get("burst"), where=f"{journal.path}: {key}", error=UsageError)
+            found.setdefault(key, []).append(burst)
+    return found
 
 
 def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hwnas_agent.wire import printable
 
@@ -29,7 +30,10 @@ class RuntimeReport:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """What the agent found. A fact that could not be read is None in ``facts`` and has its reason in ``unknown``."""
+    """What the agent found. A fact that could not be read is None in ``facts`` and has its reason in ``unknown``.
+
+    ``agent`` and ``python`` are empty where there is none, and ``system`` and ``arch`` where the device does not tell.
+    """
 
     agent: str
     python: str
@@ -73,7 +77,7 @@ def require_readable(found: RuntimeReport, needs: tuple[int, int], *, runtime: s
 
 
 def _report(message: Message) -> DeviceReport:
-    facts = message["facts"]
+    known, unknown = facts_in(message["facts"])
     return DeviceReport(
         agent=message["agent"],
         python=message["python"],
@@ -82,6 +86,12 @@ def _report(message: Message) -> DeviceReport:
         libc=message["libc"],
         cores=tuple(message["cores"]),
         runtimes={name: RuntimeReport(**found) for name, found in message["runtimes"].items()},
-        facts={name: fact["value"] for name, fact in facts.items()},
-        unknown={name: fact["reason"] or "no reason given" for name, fact in facts.items() if fact["value"] is None},
+        facts=known,
+        unknown=unknown,
     )
+
+
+def facts_in(told: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Fact], dict[str, str]]:
+    """What is known, by name, and why the rest of it is not."""
+    known = {name: fact["value"] for name, fact in told.items()}
+    return known, {name: fact["reason"] or "no reason given" for name, fact in told.items() if fact["value"] is None}

@@ -4,6 +4,9 @@ A program is started for each burst of runs and tells a median or a mean of them
 about quiet times, and what is measured is the ``typical`` regime alone. What can be done about disturbance is done by the order: bursts are
 short, many, and of all models of a chunk in turn, in a new random order each round, a reference model among them. A sample is one burst, so
 that the median over samples is robust against bursts that were disturbed as a whole; tails of single runs are not known.
+
+A round of all models takes long, and more so over a link: what each burst gave is handed on as soon as it is there, and a session that is
+given those of an interrupted one goes on with what they lack.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from hwnas_agent.wire import printable
 from hwnas.core.access import NativeOptions
 from hwnas.core.device import Device, Fact, Measurement, MeasurePlan
 from hwnas.core.errors import ConfigError, DeviceError, ProtocolError, TooNoisy
-from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst, check_arguments
-from hwnas.profiler.session import Job
-from hwnas.profiler.shell import SHELLS, Shell
+from hwnas.profiler.nativefacts import native_options, online_cores, report_through
+from hwnas.profiler.nativetools import MAX_RUNS, TOOLS, Burst
+from hwnas.profiler.session import Job, OnDevice
+from hwnas.profiler.shell import SHELLS, Shell, last_words
 from hwnas.profiler.summary import Progress
 
 CHUNK = 22
@@ -33,6 +37,7 @@ START_S = 60.0
 RESULT = "result.csv"
 
 OnMeasured = Callable[[str, Mapping[str, Measurement]], None]
+OnBurst = Callable[[str, Burst], None]
 OnProgress = Callable[[Progress], None]
 
 
@@ -48,13 +53,18 @@ class NativeSummary:
     reference_us: tuple[float, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Subject:
+    """A model on the device. ``bursts`` grow: the first one tells how long the others have to be, each of which is a sample."""
+
     job: Job
     path: str
-    first: Burst
     runs: int
-    samples_ms: list[float]
+    bursts: list[Burst]
+
+    @property
+    def samples_ms(self) -> tuple[float, ...]:
+        return tuple(burst.typical_us / 1e3 for burst in self.bursts[1:])
 
 
 def measure_native(
@@ -64,32 +74,27 @@ def measure_native(
     *,
     threads: int = 1,
     reference: Path,
+    kept: Mapping[str, Sequence[Burst]] | None = None,
     on_measured: OnMeasured,
+    on_burst: OnBurst = lambda _job, _burst: None,
     on_progress: OnProgress | None = None,
+    on_device: OnDevice | None = None,
 ) -> NativeSummary:
     """Measure all ``jobs`` with the program that ``[native]`` names; ``on_measured(id, {"typical": …})`` as each is finished.
 
-    ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when ``plan.max_seconds`` are over; fewer raise `TooNoisy`
+    ``on_burst(id, burst)`` hears of every burst of a job as soon as it is there, and may raise; ``kept`` are those of an earlier session,
+    by id and in their order, which are not made again. ``on_device`` hears what the device is before anything else is run there, and may
+    raise. ``plan.min_repeats`` bursts end a turn, ``plan.least_repeats`` suffice when ``plan.max_seconds`` are over; fewer raise `TooNoisy`
     after all that were finished. `DeviceError`: the program or a model does not run there. `ProtocolError`: it says something unknown.
     """
-    if device.native is None:
-        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
-    check_arguments(device.native.tool, device.native.args)
+    options = native_options(device)
     with SHELLS.get(device.transport)(device) as shell:
-        session = _Session(shell, device.id, device.native, plan, threads=threads, on_measured=on_measured, on_progress=on_progress)
-        return session.measure(jobs, Job("reference", reference))
-
-
-def native_words(device: Device) -> str:
-    """What there is to say of a device on which a benchmark program measures, once it is there and runs commands."""
-    if device.native is None:
-        raise ConfigError(f"{device.id}: has no [native] in its descriptor")
-    check_arguments(device.native.tool, device.native.args)
-    with SHELLS.get(device.transport)(device) as shell:
-        shell.push(Path(device.native.path), device.native.tool, executable=True)
-        status, words = shell.run(["uname", "-sm"], timeout_s=30.0)
-    system = printable(words.strip(), 60) if status == 0 else "a system that does not say what it is"
-    return f"{system}; no agent: {device.native.tool} measures {device.native.runtime} there, in the typical regime alone"
+        session = _Session(
+            shell, device.id, options, plan, threads=threads, on_measured=on_measured, on_burst=on_burst, on_progress=on_progress
+        )
+        if on_device is not None:
+            on_device(report_through(shell, options))
+        return session.measure(jobs, Job("reference", reference), kept or {})
 
 
 class _Session:
@@ -102,11 +107,12 @@ class _Session:
         *,
         threads: int,
         on_measured: OnMeasured,
+        on_burst: OnBurst,
         on_progress: OnProgress | None,
     ) -> None:
         self._shell, self._name, self._options, self._plan = shell, name, options, plan
         self._tool, self._threads = TOOLS[options.tool], threads
-        self._on_measured, self._on_progress = on_measured, on_progress
+        self._on_measured, self._on_burst, self._on_progress = on_measured, on_burst, on_progress
         self._random = np.random.default_rng(plan.seed)
         self._least = min(plan.least_repeats, plan.min_repeats)
         self._begin = time.monotonic()
@@ -117,34 +123,35 @@ class _Session:
         self._cores: tuple[int, ...] = ()
         self._finished: list[str] = []
 
-    def measure(self, jobs: Sequence[Job], reference: Job) -> NativeSummary:
+    def measure(self, jobs: Sequence[Job], reference: Job, kept: Mapping[str, Sequence[Burst]]) -> NativeSummary:
         """All ``jobs``, chunk by chunk."""
         if len({job.id for job in jobs}) != len(jobs):
             raise ConfigError("two jobs of a session have the same id")
         self._wanted = len(jobs)
         self._binary = self._shell.push(Path(self._options.path), self._options.tool, executable=True)
         self._cores = self._pin()
-        steady = self._subject(reference, "reference")
+        path = self._shell.push(reference.path, "reference" + reference.path.suffix)
+        steady = self._subject(reference, path, [self._burst(path, FIRST_RUNS, reference)])
         reference_us, short = [], []
         chunks = [jobs[at : at + CHUNK] for at in range(0, len(jobs), CHUNK)]
         for number, chunk in enumerate(chunks):
             left_s = self._begin + self._plan.max_seconds - time.monotonic()
             until = time.monotonic() + left_s / (len(chunks) - number)
-            steady.samples_ms.clear()
-            short += self._chunk(number, chunk, steady, until=until)
+            del steady.bursts[1:]
+            short += self._chunk(number, [(job, kept.get(job.id, ())) for job in chunk], steady, until=until)
             if steady.samples_ms:
                 reference_us.append(1e3 * float(np.median(steady.samples_ms)))
         seconds = time.monotonic() - self._begin
         if short:
             raise TooNoisy(
                 f"{self._name}: {len(short)} of {len(jobs)} models have fewer than {self._least} bursts after {seconds:.0f} s (fewest"
-                f" {min(short)}); finished ones are kept: give the plan more max_seconds"
+                f" {min(short)}); all bursts are kept: run again to go on, or give the plan more max_seconds"
             )
         return NativeSummary(tuple(self._finished), seconds, self._options.tool, self._bursts, self._cores, tuple(reference_us))
 
     def _pin(self) -> tuple[int, ...]:
         """Cores that the tool is pinned to: those given, or the last ones of the device; none where it cannot be."""
-        wanted = self._plan.affinity or self._last_cores()
+        wanted = self._plan.affinity or online_cores(self._shell)[-self._threads :]
         if len(wanted) < self._threads:
             if self._plan.affinity:
                 raise ConfigError(f"{self._name}: {self._threads} threads need as many cores; the descriptor names {list(wanted)}")
@@ -156,40 +163,42 @@ class _Session:
             self._prefix = prefix
             return wanted
         if self._plan.affinity:
-            raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {_tail(words)}")
+            raise DeviceError(f"{self._name}: cannot be pinned to cores {list(wanted)}: {last_words(words)}")
         return ()
 
-    def _last_cores(self) -> tuple[int, ...]:
-        status, words = self._shell.run(["cat", "/sys/devices/system/cpu/online"], timeout_s=30.0)
-        last = words.strip().replace("-", ",").rsplit(",", 1)[-1]
-        if status != 0 or not last.isascii() or not last.isdigit() or len(last) > 3 or int(last) + 1 < self._threads:
-            return ()
-        return tuple(range(int(last) + 1 - self._threads, int(last) + 1))
+    def _subject(self, job: Job, path: str, bursts: list[Burst]) -> _Subject:
+        runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / bursts[0].typical_us))))
+        return _Subject(job, path, runs, bursts)
 
-    def _subject(self, job: Job, name: str) -> _Subject:
-        """A model on the device, run for the first time: how long its bursts have to be is known then."""
+    def _begun(self, job: Job, name: str, kept: Sequence[Burst]) -> _Subject:
+        """A model with the bursts that it has; without any it is run for the first time."""
         path = self._shell.push(job.path, name + job.path.suffix)
+        if kept:
+            return self._subject(job, path, list(kept))
         first = self._burst(path, FIRST_RUNS, job)
-        runs = int(min(MAX_RUNS, max(LEAST_RUNS, np.ceil(1e3 * BURST_MS / first.typical_us))))
-        return _Subject(job, path, first, runs, [])
+        self._on_burst(job.id, first)
+        return self._subject(job, path, [first])
 
-    def _chunk(self, number: int, jobs: Sequence[Job], steady: _Subject, *, until: float) -> list[int]:
+    def _chunk(self, number: int, jobs: Sequence[tuple[Job, Sequence[Burst]]], steady: _Subject, *, until: float) -> list[int]:
         """Bursts of all ``jobs`` in turn; how many the unfinished ones have."""
-        subjects = [self._subject(job, f"model{place}") for place, job in enumerate(jobs)]
-        for _ in range(self._plan.min_repeats):
-            for subject in self._random.permutation(np.array([*subjects, steady], dtype=object)):
+        repeats = self._plan.min_repeats
+        subjects = [self._begun(job, f"model{place}", kept) for place, (job, kept) in enumerate(jobs)]
+        for _ in range(repeats):
+            due = [subject for subject in subjects if len(subject.samples_ms) < repeats]
+            if not due:
+                break
+            for subject in self._random.permutation(np.array([*due, steady], dtype=object)):
                 if time.monotonic() >= until:
                     break
-                subject.samples_ms.append(self._burst(subject.path, subject.runs, subject.job).typical_us / 1e3)
+                subject.bursts.append(self._burst(subject.path, subject.runs, subject.job))
+                if subject is not steady:
+                    self._on_burst(subject.job.id, subject.bursts[-1])
             self._tell(subjects)
-        short = []
-        for subject in subjects:
-            if len(subject.samples_ms) < self._least:
-                short.append(len(subject.samples_ms))
-            else:
-                self._finished.append(subject.job.id)
-                self._on_measured(subject.job.id, {"typical": self._measurement(subject, number)})
-        return short
+        enough = [subject for subject in subjects if len(subject.samples_ms) >= self._least]
+        for subject in enough:
+            self._finished.append(subject.job.id)
+            self._on_measured(subject.job.id, {"typical": self._measurement(subject, number)})
+        return [len(subject.samples_ms) for subject in subjects if subject not in enough]
 
     def _burst(self, path: str, runs: int, job: Job) -> Burst:
         folder = path.rpartition("/")[0]
@@ -201,11 +210,11 @@ class _Session:
             self._shell.run(["rm", "-f", result], timeout_s=30.0)
         status, words = self._shell.run([*self._prefix, *command], timeout_s=START_S + self._plan.max_seconds)
         if status != 0:
-            raise DeviceError(f"{self._name}: {self._options.tool} ends with {status} on {printable(job.id, 80)}: {_tail(words)}")
+            raise DeviceError(f"{self._name}: {self._options.tool} ends with {status} on {printable(job.id, 80)}: {last_words(words)}")
         if self._tool.reads_result:
             status, written = self._shell.run(["cat", result], timeout_s=30.0)
             if status != 0:
-                raise ProtocolError(f"{self._name}: {self._options.tool} wrote no result: {_tail(written)}")
+                raise ProtocolError(f"{self._name}: {self._options.tool} wrote no result: {last_words(written)}")
         self._bursts += 1
         try:
             return self._tool.parse(words, written)
@@ -213,7 +222,7 @@ class _Session:
             raise ProtocolError(f"{self._name}: {printable(str(problem))}") from None
 
     def _measurement(self, subject: _Subject, chunk: int) -> Measurement:
-        first = subject.first
+        first = subject.bursts[0]
         facts: dict[str, Fact] = {
             "regime": "typical",
             "tool": self._options.tool,
@@ -223,7 +232,7 @@ class _Session:
             "chunk": chunk,
         }
         return Measurement(
-            samples_ms=tuple(subject.samples_ms),
+            samples_ms=subject.samples_ms,
             rejected=0,
             load_ms=first.load_ms,
             first_ms=first.first_ms,
@@ -236,8 +245,3 @@ class _Session:
             repeats = self._plan.min_repeats
             accepted = len(self._finished) * repeats + sum(len(s.samples_ms) for s in subjects)
             self._on_progress(Progress(len(self._finished), accepted, self._wanted * repeats, None, time.monotonic() - self._begin))
-
-
-def _tail(words: str) -> str:
-    lines = [printable(line).strip() for line in words.splitlines()]
-    return next((line for line in reversed(lines) if line), "it says nothing")

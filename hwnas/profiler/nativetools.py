@@ -15,10 +15,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+from pydantic import ConfigDict
 
 from hwnas.core.errors import ConfigError, ProtocolError
+from hwnas.core.serial import STRICT
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?)"
 _SUMMARY = re.compile(
@@ -46,6 +49,12 @@ class Burst:
     load_ms: float
     first_ms: float | None
     peak_memory_bytes: int | None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if self.runs < 1 or self.typical_us <= 0:
+            raise ProtocolError(f"a burst of {self.runs} runs of {self.typical_us:g} us")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,11 @@ class FolderShell:
         part = path + ".part"
         status, words = self.run(["sha256sum", part], timeout_s=60.0)
         if status != 0 or words.split()[:1] != [sha256_file(local)]:
-            raise DeviceError(f"{self._name}: {local.name} arrived torn, or the device has no sha256sum: {_last(words)}")
+            raise DeviceError(f"{self._name}: {local.name} arrived torn, or the device has no sha256sum: {last_words(words)}")
         for command in (["chmod", "700" if executable else "600", part], ["mv", part, path]):
             status, words = self.run(command, timeout_s=30.0)
             if status != 0:
-                raise DeviceError(f"{self._name}: {command[0]} fails there: {_last(words)}")
+                raise DeviceError(f"{self._name}: {command[0]} fails there: {last_words(words)}")
         return path
 
     def run(self, arguments: Sequence[str], *, timeout_s: float) -> tuple[int, str]:
@@ -149,7 +149,8 @@ def adb_shell(device: Device) -> Iterator[Shell]:
             remote.remove()
 
 
-def _last(words: str) -> str:
+def last_words(words: str) -> str:
+    """The last line of what a command printed: where it fails, that tells why."""
     lines = [printable(line).strip() for line in words.splitlines()]
     return next((line for line in reversed(lines) if line), "it says nothing")
 

@@ -3,9 +3,10 @@
 import os
 
 import pytest
-from hwnas_agent import board
-from hwnas_agent.board import Unknown, board_facts, run_tool
+from hwnas_agent import files
+from hwnas_agent.board import board_facts, device_facts
 from hwnas_agent.facts import hello
+from hwnas_agent.files import Here, Unknown, run_tool
 from hwnas_agent.wire import FROM_AGENT, check
 
 FILES = {
@@ -17,6 +18,9 @@ FILES = {
     "sys/class/thermal/thermal_zone1/temp": "61200\n",
     "sys/class/thermal/thermal_zone2/temp": "-274000\n",
     "sys/class/thermal/thermal_zone3/temp": "hot\n",
+    **{f"sys/class/thermal/thermal_zone{n}/type": "cpu-thermal\n" for n in range(4)},
+    "sys/class/thermal/thermal_zone4/temp": "99000\n",
+    "sys/class/thermal/thermal_zone4/type": "battery\n",
     **{f"sys/devices/system/cpu/cpu{c}/cpufreq/cpuinfo_max_freq": f"{1800000 if c < 4 else 2400000}\n" for c in range(6)},
     **{f"sys/devices/system/cpu/cpu{c}/cpufreq/scaling_governor": f"{'ondemand' if c in (0, 1, 5) else 'performance'}\n" for c in range(6)},
     "proc/stat": "cpu 1 1 1 1 1 1 1 1 0 0\ncpu5 10 0 10 70 10 0 0 0 0 0\n",
@@ -42,7 +46,8 @@ def nothing(arguments):
 
 
 def facts_of(root, tool=nothing, cores=range(6)):
-    return board_facts(list(cores), str(root), tool)
+    device = Here(str(root), tool)
+    return {**device_facts(list(cores), device), **board_facts(list(cores), device)}
 
 
 def test_files_of_the_kernel_tell_the_board(root):
@@ -54,7 +59,9 @@ def test_files_of_the_kernel_tell_the_board(root):
         "memory_bytes": 3884344 * 1024,
         "clusters": "0-3: 1800 MHz, 4-5: 2400 MHz",
         "governors": "0-1,5: ondemand, 2-4: performance",
-        "hottest_c": 61.2,
+        "core_set": "0,1,2,3,4,5",
+        "governor": "ondemand",
+        "temperature_c": 61.2,
     }
     assert facts["idle_share"]["reason"] == "/proc/stat does not go on"
     assert facts["throttled"] == {"value": None, "reason": "vcgencmd is not there"}
@@ -79,7 +86,7 @@ def test_what_a_tool_says_otherwise_is_unknown(root):
 
 def test_where_there_is_nothing_everything_is_unknown(tmp_path):
     for cores in ([], [0, 7]):
-        for fact in board_facts(cores, str(tmp_path), nothing).values():
+        for fact in board_facts(cores, Here(str(tmp_path), nothing)).values():
             assert fact["value"] is None
             assert fact["reason"]
 
@@ -108,7 +115,7 @@ def test_a_tool_that_hangs_or_fails_is_unknown(tmp_path, monkeypatch, script, re
     path.write_text(f"#!/bin/sh\n{script}\n" if reason else "#!/no/such/shell\n")
     path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(board, "TOOL_S", 0.2)
+    monkeypatch.setattr(files, "TOOL_S", 0.2)
     with pytest.raises(Unknown, match=reason or "does not start"):
         run_tool(["vcgencmd", "get_throttled"])
     with pytest.raises(Unknown, match="is not there"):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,9 @@ def test_a_file_that_is_there_stays_unless_forced(capsys, ws, told):
         (["board", "--transport", "local", "--address", "no-such-python"], 3, "cannot be started"),
         (["board", "--transport", "ssh", "--address", "pi@127.0.0.1:9"], 3, "Connection refused"),
         (["board", "--transport", "ssh", "--address", "pi@board", "--jump", "a b"], 2, "is no address"),
+        (["board", "--transport", "adb", "--set", "adb.agnet=browser"], 2, "did you mean 'agent'"),
+        (["board", "--transport", "told", "--set", "adb.port=1"], 2, "[adb] is for devices whose transport is 'adb'"),
+        (["board", "--transport", "ssh", "--jump", "a", "--set", "ssh.jump=b"], 2, "ssh.jump is given twice"),
         (["board", "--transport", "browser", "--address", "nonsense"], 2, "devices/board.toml"),
     ],
 )
@@ -88,6 +92,24 @@ def test_nothing_is_written_where_something_is_wrong(capsys, ws, told, arguments
     assert found == code
     assert words in err
     assert not (ws / "devices").exists()
+
+
+def test_all_options_can_be_given_and_paths_are_those_of_where_one_stands(capsys, ws, monkeypatch):
+    (ws / "elsewhere").mkdir()
+    monkeypatch.chdir(ws / "elsewhere")
+    adb = ["agent=browser", "port=9000", "open_link=true", "server=127.0.0.1:5038", "folder=/data/x"]
+    assert hw(capsys, ws, "phone", "--transport", "adb", "--offline", *(w for text in adb for w in ("--set", f"adb.{text}")))[0] == 0
+    found = Workspace.open(ws).device("phone").adb
+    assert (found.agent, found.port, found.open_link, found.server, found.folder) == ("browser", 9000, True, "127.0.0.1:5038", "/data/x")
+    native = ["tool=benchmark_model", "path=tool", "args=--a=1", "args=--b"]
+    more = [w for text in native for w in ("--set", f"native.{text}")]
+    more += ["--set", "ssh.known_hosts=hosts"]
+    assert hw(capsys, ws, "camera", "--transport", "ssh", "--address", "pi@camera", "--key", "id", "--offline", *more)[0] == 0
+    device = Workspace.open(ws).device("camera")
+    assert device.native.args == ("--a=1", "--b")
+    assert [Path(p).resolve().relative_to(ws) for p in (device.native.path, device.ssh.key, device.ssh.known_hosts)] == [
+        Path("elsewhere") / name for name in ("tool", "id", "hosts")
+    ]
 
 
 def test_a_device_without_a_runtime_is_told(capsys, ws, told):

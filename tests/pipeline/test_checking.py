@@ -27,7 +27,7 @@ REPORT = DeviceReport(
     libc=None,
     cores=(0, 1, 2, 3),
     runtimes={"onnxruntime": RuntimeReport("1.20.0", None, 10, 21)},
-    facts={"governors": "0-3: performance", "hottest_c": 45.0, "throttled": "no", "thermal_status": "none", "idle_share": 0.99},
+    facts={"governors": "0-3: performance", "temperature_c": 45.0, "throttled": "no", "thermal_status": "none", "idle_share": 0.99},
     unknown={},
 )
 
@@ -61,7 +61,7 @@ def test_a_device_that_is_fine_needs_nothing():
     [
         ({"governors": "0-3: ondemand, 4-5: performance"}, "the clock governor is '0-3: ondemand, 4-5: performance'"),
         ({"governors": None, "governor": "powersave"}, "the clock governor is 'powersave'; 'performance' measures more steadily: echo"),
-        ({"hottest_c": 82.4}, "it is 82 degrees hot"),
+        ({"temperature_c": 82.4}, "it is 82 degrees hot"),
         ({"throttled": "now: under-voltage"}, r"it slows itself down \(now: under-voltage\); give it a stronger power supply"),
         ({"throttled": "since it started: throttled"}, "give it a fan"),
         ({"thermal_status": "severe"}, "its thermal status is 'severe'"),

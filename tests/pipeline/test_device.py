@@ -102,26 +102,47 @@ def test_what_is_ahead_is_counted_and_what_nobody_knows_of_a_page_is_said(tmp_pa
     assert ": at least " in str(page)
 
 
+def earlier_table(keys, ms=1.0, *, facts):
+    return LatencyTable(
+        device="phone",
+        runtime="onnxruntime-web",
+        precision="fp32",
+        threads=1,
+        batch=1,
+        regime="quiet",
+        plan=MeasurePlan(),
+        facts=facts,
+        overhead=None,
+        entries={key: Measurement((ms,), 0) for key in keys},
+    )
+
+
 def test_an_earlier_table_says_more_than_sizes(tmp_path):
     space, plan = find_space("tiny-32"), MeasurePlan(max_seconds=1e6)
     keys = [block.key for block in blockwise(space).vocabulary(space)]
     ahead = models(tmp_path, keys)
 
     def seconds(ms, share):
-        table = LatencyTable(
-            device="phone",
-            runtime="onnxruntime-web",
-            precision="fp32",
-            threads=1,
-            batch=1,
-            regime="quiet",
-            plan=plan,
-            facts={"quiet_share": share},
-            overhead=None,
-            entries={key: Measurement((ms,), 0) for key in keys},
-        )
+        table = earlier_table(keys, ms, facts={"quiet_share": share})
         found = forecast(space, ahead, plan, runtime="onnxruntime-web", at_hand=table)
         assert not found.at_least
         return found.seconds
 
     assert seconds(1.0, 1.0) < seconds(10.0, 1.0) < seconds(10.0, 0.25)
+
+
+def test_a_program_in_the_agents_place_has_a_forecast_of_its_own(tmp_path):
+    space, plan = find_space("tiny-32"), MeasurePlan(min_repeats=10, max_seconds=1e6)
+    keys = [block.key for block in blockwise(space).vocabulary(space)][:30]
+    some = models(tmp_path, [*keys, "net:a"])
+    fresh = forecast(space, some, plan, runtime="litert", bursts={})
+    assert "quiet" not in str(fresh)
+    assert str(fresh).startswith("30 blocks and 1 network to measure: about ")
+    begun = forecast(space, some, plan, runtime="litert", kept=4, bursts={keys[0]: 11, keys[1]: 3})
+    assert "(4 are in the journal, 2 begun)" in str(begun)
+    assert begun.seconds < fresh.seconds
+    short = forecast(space, some, MeasurePlan(min_repeats=10, max_seconds=5), runtime="litert", bursts={})
+    assert (short.seconds, short.too_long) == (5, True)
+    assert str(short).endswith("at most 5 s; that will not do: run it again to go on, or raise max_seconds of [profile]")
+    slow = earlier_table(keys, facts={"seconds": 3000.0, "bursts": 1000})
+    assert forecast(space, some, plan, runtime="litert", bursts={}, at_hand=slow).seconds == pytest.approx(3.0 * 31 * 11, rel=0.1)

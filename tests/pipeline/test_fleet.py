@@ -10,12 +10,17 @@ from dataclasses import replace
 
 import pytest
 
-from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost
+from hwnas.core.device import Measurement
+from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost, Interrupted
 from hwnas.latency.tablefile import read_table
+from hwnas.pipeline import device
+from hwnas.pipeline.ahead import Ahead
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.fleet import profile_all
 from hwnas.pipeline.goals import Target
+from hwnas.profiler.nativetools import Burst
 from hwnas.workspace import Workspace
+from tests.rig.benchtool import write_program
 from tests.rig.small_run import write_workspace
 
 PATIENCE_S = 30.0
@@ -156,6 +161,98 @@ def test_a_stuck_and_a_failing_device_do_not_hold_the_third(root, act, pretend):
     assert {note.split(" failed")[0] for note in ctx.reporter.notes} == {"a/onnxruntime fp32", "b/onnxruntime fp32"}
 
 
+def answers_when(pretend, condition):
+    """A device that says who it is only when ``condition()``; after a while without, that it is lost."""
+
+    class Late(pretend.PretendChannel):
+        def receive(self, *, timeout_s):
+            if any(message["type"] == "hello" for message in self.messages):
+                for _ in range(int(PATIENCE_S / 0.01)):
+                    if condition():
+                        return super().receive(timeout_s=timeout_s)
+                    time.sleep(0.01)
+                raise DeviceLost("no word within its deadline")
+            return super().receive(timeout_s=timeout_s)
+
+    return Late
+
+
+def silent(pretend, condition):
+    """A device that does not say who it is; its deadline passes when ``condition()``."""
+
+    class Silent(pretend.PretendChannel):
+        def receive(self, *, timeout_s):
+            for _ in range(int(PATIENCE_S / 0.01)):
+                if condition():
+                    raise DeviceLost("nothing heard")
+                time.sleep(0.01)
+            pytest.fail("the others were held up")
+
+    return Silent
+
+
+def test_a_device_that_is_slow_to_answer_delays_nobody_and_joins_later(root, act, pretend):
+    act("a", answers_when(pretend, lambda: tables(root, "b") and tables(root, "c")))
+    ctx = context(root)
+    assert [o.status for o in profile_all(ctx, map(target, NAMES))] == ["measured"] * 3
+    *first, last, everybody = ctx.reporter.expected
+    assert sorted(line.split(":")[0] for line in first) == ["profile b/onnxruntime fp32", "profile c/onnxruntime fp32"]
+    assert last.startswith("profile a/onnxruntime fp32: ")
+    assert re.match(r"3 devices at once: about \d+ (s|min), what a takes$", everybody)
+    assert not ctx.reporter.notes
+
+
+def test_the_forecast_for_all_is_said_when_the_last_device_is_known(root, act, pretend):
+    both = threading.Event()
+    ctx = context(root)
+    act("a", answers_when(pretend, lambda: len(ctx.reporter.expected) >= 2))
+    for name in "bc":
+        act(name, waits_for(pretend, both.is_set))
+    ctx.reporter.expect = lambda text: (ctx.reporter.expected.append(text), both.set() if "at once" in text else None)
+    slow, *_ = profile_all(ctx, map(target, NAMES))
+    assert slow.status == "measured"
+    *_, mine, everybody = ctx.reporter.expected
+    assert mine.startswith("profile a/")
+    assert re.match(r"3 devices at once: about \d+ (s|min), what [abc] takes$", everybody)
+    assert len(ctx.reporter.expected) == 4
+
+
+def test_a_device_that_says_nothing_is_left_out_of_the_forecast(root, act, pretend):
+    act("a", silent(pretend, lambda: tables(root, "b") and tables(root, "c")))
+    ctx = context(root)
+    stuck, *fine = profile_all(ctx, map(target, NAMES))
+    assert isinstance(stuck.error, DeviceLost)
+    assert [o.status for o in fine] == ["measured"] * 2
+    assert not any(line.startswith("profile a/") for line in ctx.reporter.expected)
+    (note,) = ctx.reporter.notes
+    assert note == "a/onnxruntime fp32 failed, the others go on: nothing heard"
+
+
+def test_a_reused_device_that_says_nothing_delays_nobody(root, act, pretend):
+    profile_all(context(root), [target("a")])
+    act("a", silent(pretend, lambda: tables(root, "b")))
+    ctx = context(root)
+    assert [o.status for o in profile_all(ctx, map(target, "ab"))] == ["reused", "measured"]
+    (note,) = ctx.reporter.notes
+    assert note == "a/onnxruntime fp32: whether the device has changed since cannot be said: nothing heard"
+
+
+def test_nobody_begins_while_models_are_written_or_after_the_word_to_stop(root):
+    ctx = context(root)
+    ahead = Ahead(ctx, NAMES)
+    began = threading.Event()
+    lane = threading.Thread(target=lambda: (ahead.ready("a", []), began.set()), daemon=True)
+    with ahead.writing():
+        lane.start()
+        assert not began.wait(0.3)
+    assert began.wait(PATIENCE_S)
+    lane.join()
+    with ahead.writing():
+        ctx.together.stop()
+        with pytest.raises(Interrupted):
+            ahead.ready("b", [])
+
+
 def test_targets_of_a_device_follow_one_another_and_are_left_out_once_it_is_lost(root, act, pretend):
     open_now, most = [], []
 
@@ -220,7 +317,9 @@ def test_what_is_in_the_journal_is_said_and_not_measured_again(root, act, preten
     act("a", pretend.PretendChannel)
     ctx = context(root)
     profile_all(ctx, [target("a"), target("b")])
-    mine, other, both = ctx.reporter.expected
+    *each, both = ctx.reporter.expected
+    mine, other = sorted(each)
+    assert mine.startswith("profile a/")
     assert "(5 are in the journal): about " in mine
     assert "in the journal" not in other
     assert both.startswith("2 devices at once: about ")
@@ -270,3 +369,25 @@ def test_measuring_anew_keeps_the_old_profile_until_it_is_done(root, act, preten
     assert medians.count(0.5) >= len(medians) - 5, "what the interrupted one measured is kept, the rest is new"
     keys = timed(journal(root))
     assert len(keys) == len(set(keys))
+
+
+def test_a_device_without_an_agent_has_a_forecast_and_says_what_is_begun(root, monkeypatch):
+    write_program(root / "devices" / "tool", "#!/bin/sh\n")
+    (root / "devices" / "a.toml").write_text('transport = "local"\n[native]\ntool = "benchmark_model"\npath = "tool"\n')
+
+    def lost(device, jobs, plan, *, on_burst, on_measured, **_):
+        for job in jobs[:3]:
+            on_burst(job.id, Burst(5, 100.0, "mean", 1.0, 1.0, None))
+        on_measured(jobs[0].id, {"typical": Measurement((0.1,), 0)})
+        raise DeviceLost("the cable is out")
+
+    monkeypatch.setattr(device, "measure_native", lost)
+    said = []
+    for _ in range(2):
+        ctx = context(root)
+        profile_all(ctx, [target("a", "litert")])
+        said += ctx.reporter.expected
+    first, second = said
+    assert re.match(r"profile a/litert fp32: \d+ blocks and 6 networks to measure: about \d+ (s|min), at most", first)
+    assert "(1 are in the journal, 2 begun): about" in second
+    assert "quiet" not in first + second

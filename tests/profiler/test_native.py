@@ -108,6 +108,20 @@ def test_results_come_chunk_by_chunk(quick, tmp_path, monkeypatch):
     assert len(summary.reference_us) == 2
 
 
+def test_a_session_goes_on_with_the_bursts_that_are_lacking(quick, tmp_path):
+    jobs = models(tmp_path, 3)
+    heard = []
+    summary, found = measured(quick, jobs, jobs[0].path, on_burst=lambda key, burst: heard.append((key, burst)))
+    assert sorted(key for key, _ in heard) == sorted([job.id for job in jobs] * 4)
+    kept = {"model 0": [burst for key, burst in heard if key == "model 0"], "model 1": [heard[1][1]] * 2}
+    more = []
+    again, goes_on = measured(quick, jobs, jobs[0].path, kept=kept, on_burst=lambda key, _: more.append(key))
+    assert sorted(more) == ["model 1"] * 2 + ["model 2"] * 4
+    assert again.bursts < summary.bursts
+    assert goes_on.keys() == found.keys()
+    assert all(len(regimes["typical"].samples_ms) == 3 for regimes in goes_on.values())
+
+
 @pytest.mark.parametrize(
     ("program", "error", "words"),
     [

@@ -1,95 +1,77 @@
 """What board this is and how it is set: model, system, memory, clusters of cores, power mode, throttling. Each fact is optional.
 
-Files are those of Linux (procfs, the device tree, cpufreq and thermal sysfs) below ``root``. Some boards tell more through a tool of their
-own: ``vcgencmd get_throttled`` (Raspberry Pi; its documentation names the bits), ``nvpmodel -q`` (NVIDIA Jetson), ``getprop`` and
-``dumpsys thermalservice`` (Android). A tool gets seconds, no input, and what it prints is read strictly or not at all.
+Files are those of Linux (procfs, the device tree, cpufreq and thermal sysfs) of a `hwnas_agent.files.Source`. Some boards tell more through
+a tool of their own: ``vcgencmd get_throttled`` (Raspberry Pi; its documentation names the bits), ``nvpmodel -q`` (NVIDIA Jetson),
+``getprop`` and ``dumpsys thermalservice`` (Android). What a tool prints is read strictly or not at all.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Sequence
 
+from hwnas_agent.files import Fact, Here, Source, Unknown, fact, line_of, number
+from hwnas_agent.thermal import hottest_c
 from hwnas_agent.wire import printable
 
-Fact = Dict[str, Any]
-Tool = Callable[[Sequence[str]], str]
-
-TOOL_S = 3.0
-MAX_OUTPUT = 16 * 1024
 WATCH_S = 0.2
+_CPU = "sys/devices/system/cpu"
 _THROTTLED_BITS = ((0, "under-voltage"), (1, "frequency capped"), (2, "throttled"), (3, "soft temperature limit"))
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
-class Unknown(Exception):
-    """A fact that this device does not tell, with the reason."""
+def device_facts(cores: Sequence[int], device: Source) -> dict[str, Fact]:
+    """Boot id, core set, processor, clock governor, frequency and temperature: what every session tells."""
+    cpufreq = f"{_CPU}/cpu{cores[0] if cores else 0}/cpufreq/"
+    return {
+        "boot_id": fact(lambda: boot_id(device)),
+        "core_set": {"value": ",".join(str(c) for c in cores)[:300] or None, "reason": None if cores else "the system does not tell"},
+        "cpu": fact(lambda: _cpu_name(device)),
+        "governor": fact(lambda: line_of(device, cpufreq + "scaling_governor")),
+        "frequency_mhz": fact(lambda: _positive(line_of(device, cpufreq + "scaling_cur_freq")) / 1e3),
+        "temperature_c": fact(lambda: hottest_c(device)),
+    }
 
 
-def run_tool(arguments: Sequence[str]) -> str:
-    """What a tool prints; one that is not there, fails or takes too long raises `Unknown`."""
-    path = shutil.which(arguments[0])
-    if path is None:
-        raise Unknown(arguments[0] + " is not there")
-    try:
-        done = subprocess.run(
-            [path, *arguments[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=TOOL_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise Unknown(f"{arguments[0]} did not end within {TOOL_S:g} s") from None
-    except OSError as problem:
-        raise Unknown(f"{arguments[0]} does not start: {problem.strerror}") from None
-    if done.returncode != 0:
-        raise Unknown(f"{arguments[0]} ended with {done.returncode}")
-    return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
+def boot_id(device: Source) -> str:
+    """What is another one each time that the device starts."""
+    return line_of(device, "proc/sys/kernel/random/boot_id")
 
 
-def board_facts(cores: Sequence[int], root: str = "/", tool: Tool = run_tool) -> dict[str, Fact]:
-    """All of them by name; one that is absent has its reason."""
-    top = Path(root)
+def _positive(text: str) -> float:
+    value = number(text)
+    if value is None:
+        raise Unknown("not a number: " + printable(text, 40))
+    if not 0 <= value < 1e12:
+        raise Unknown("no such value can be: " + printable(text, 40))
+    return value
+
+
+def _cpu_name(device: Source) -> str:
+    for line in device.text("proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Model", "Hardware"):
+            return value.strip()
+    raise Unknown("/proc/cpuinfo names no model")
+
+
+def board_facts(cores: Sequence[int], device: Source | None = None) -> dict[str, Fact]:
+    """What only those want to know who ask for the device itself; one that is absent has its reason. It takes a moment."""
+    top = device or Here()
     facts: dict[str, Callable[[], Any]] = {
-        "model": lambda: _model(top, tool),
-        "soc": lambda: _soc(top, tool),
-        "os": lambda: _os(top, tool),
+        "model": lambda: _model(top),
+        "soc": lambda: _soc(top),
+        "os": lambda: _os(top),
         "memory_bytes": lambda: _memory(top),
         "clusters": lambda: _by_cores(top, cores, "cpuinfo_max_freq", _mhz),
         "governors": lambda: _by_cores(top, cores, "scaling_governor", printable),
         "idle_share": lambda: _idle_share(top, cores),
-        "hottest_c": lambda: _hottest(top),
-        "throttled": lambda: _throttled(tool),
-        "power_mode": lambda: _power_mode(tool),
-        "thermal_status": lambda: _thermal_status(tool),
+        "throttled": lambda: _throttled(top),
+        "power_mode": lambda: _power_mode(top),
+        "thermal_status": lambda: _thermal_status(top),
     }
-    return {name: _fact(read) for name, read in facts.items()}
-
-
-def _fact(read: Callable[[], Any]) -> Fact:
-    try:
-        value = read()
-    except Unknown as problem:
-        return {"value": None, "reason": printable(str(problem))}
-    except (OSError, ValueError) as problem:
-        return {"value": None, "reason": printable(str(problem))}
-    return {"value": printable(value) if isinstance(value, str) else value, "reason": None}
-
-
-def _line(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            text = file.readline(512).split("\0")[0].strip()
-    except OSError as problem:
-        raise Unknown(f"{path}: {problem.strerror}") from None
-    if not text:
-        raise Unknown(f"{path} is empty")
-    return text
+    return {name: fact(read) for name, read in facts.items()}
 
 
 def _first(*reads: Callable[[], str]) -> str:
@@ -103,43 +85,38 @@ def _first(*reads: Callable[[], str]) -> str:
     raise reasons[0]
 
 
-def _property(tool: Tool, name: str) -> str:
-    text = tool(["getprop", name]).strip()
+def _property(device: Source, name: str) -> str:
+    text = device.tool(["getprop", name]).strip()
     if not text:
         raise Unknown(f"getprop knows no {name}")
     return text.splitlines()[0]
 
 
-def _model(top: Path, tool: Tool) -> str:
+def _model(device: Source) -> str:
     return _first(
-        lambda: _line(top / "proc/device-tree/model"),
-        lambda: _line(top / "sys/class/dmi/id/product_name"),
-        lambda: _property(tool, "ro.product.model"),
+        lambda: line_of(device, "proc/device-tree/model"),
+        lambda: line_of(device, "sys/class/dmi/id/product_name"),
+        lambda: _property(device, "ro.product.model"),
     )
 
 
-def _soc(top: Path, tool: Tool) -> str:
-    return _first(lambda: _line(top / "sys/devices/soc0/machine"), lambda: _property(tool, "ro.soc.model"))
+def _soc(device: Source) -> str:
+    return _first(lambda: line_of(device, "sys/devices/soc0/machine"), lambda: _property(device, "ro.soc.model"))
 
 
-def _os(top: Path, tool: Tool) -> str:
-    return _first(lambda: _os_release(top / "etc/os-release"), lambda: "Android " + _property(tool, "ro.build.version.release"))
+def _os(device: Source) -> str:
+    return _first(lambda: _os_release(device), lambda: "Android " + _property(device, "ro.build.version.release"))
 
 
-def _os_release(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")[:MAX_OUTPUT]
-    except OSError as problem:
-        raise Unknown(f"{path}: {problem.strerror}") from None
-    found = re.search(r'^PRETTY_NAME="?([^"\n]+)"?$', text, re.MULTILINE)
+def _os_release(device: Source) -> str:
+    found = re.search(r'^PRETTY_NAME="?([^"\n]+)"?$', device.text("etc/os-release"), re.MULTILINE)
     if found is None:
-        raise Unknown(f"{path} has no PRETTY_NAME")
+        raise Unknown("/etc/os-release has no PRETTY_NAME")
     return found.group(1)
 
 
-def _memory(top: Path) -> int:
-    line = _line(top / "proc/meminfo")
-    found = re.fullmatch(r"MemTotal:\s+([0-9]{1,12}) kB", line)
+def _memory(device: Source) -> int:
+    found = re.fullmatch(r"MemTotal:\s+([0-9]{1,12}) kB", line_of(device, "proc/meminfo"))
     if found is None:
         raise Unknown("/proc/meminfo does not begin with MemTotal")
     return 1024 * int(found.group(1))
@@ -151,14 +128,15 @@ def _mhz(text: str) -> str:
     return f"{int(text) / 1000:.0f} MHz"
 
 
-def _by_cores(top: Path, cores: Sequence[int], name: str, shown: Callable[[str], str]) -> str:
+def _by_cores(device: Source, cores: Sequence[int], name: str, shown: Callable[[str], str]) -> str:
     """``0-3: 1800 MHz, 4-5: 2400 MHz``: which cores have which value, slow and fast clusters apart."""
     if not cores:
         raise Unknown("the system does not tell its cores")
+    paths = {core: f"{_CPU}/cpu{core}/cpufreq/{name}" for core in sorted(cores)}
+    lines = device.lines(list(paths.values()))
     groups: dict[str, list[int]] = {}
-    for core in sorted(cores):
-        value = shown(_line(top / f"sys/devices/system/cpu/cpu{core}/cpufreq/{name}"))
-        groups.setdefault(value, []).append(core)
+    for core, path in paths.items():
+        groups.setdefault(shown(lines.get(path) or line_of(device, path)), []).append(core)
     return ", ".join(f"{_spans(members)}: {value}" for value, members in groups.items())
 
 
@@ -173,24 +151,9 @@ def _spans(cores: Sequence[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
-def _hottest(top: Path) -> float:
-    """Of the thermal zones that say something plausible, in degrees Celsius."""
-    seen = []
-    for path in sorted(top.glob("sys/class/thermal/thermal_zone*/temp")):
-        try:
-            celsius = float(_line(path)) / 1e3
-        except (Unknown, ValueError):
-            continue
-        if 0 < celsius < 150:
-            seen.append(celsius)
-    if not seen:
-        raise Unknown("no thermal zone tells a temperature")
-    return max(seen)
-
-
-def _throttled(tool: Tool) -> str:
+def _throttled(device: Source) -> str:
     """Bits 0 to 3 of a Raspberry Pi's firmware are about now, bits 16 to 19 about the time since it started."""
-    text = tool(["vcgencmd", "get_throttled"]).strip()
+    text = device.tool(["vcgencmd", "get_throttled"]).strip()
     found = re.fullmatch(r"throttled=0x([0-9a-fA-F]{1,8})", text)
     if found is None:
         raise Unknown("vcgencmd answers " + repr(printable(text, 60)))
@@ -201,38 +164,36 @@ def _throttled(tool: Tool) -> str:
     return "; ".join(told) or "no"
 
 
-def _power_mode(tool: Tool) -> str:
-    found = re.search(r"^NV Power Mode: ?(\S.{0,60})$", tool(["nvpmodel", "-q"]), re.MULTILINE)
+def _power_mode(device: Source) -> str:
+    found = re.search(r"^NV Power Mode: ?(\S.{0,60})$", device.tool(["nvpmodel", "-q"]), re.MULTILINE)
     if found is None:
         raise Unknown("nvpmodel names no power mode")
     return found.group(1).strip()
 
 
-def _thermal_status(tool: Tool) -> str:
-    found = re.search(r"^Thermal Status: ([0-6])$", tool(["dumpsys", "thermalservice"]), re.MULTILINE)
+def _thermal_status(device: Source) -> str:
+    found = re.search(r"^Thermal Status: ([0-6])$", device.tool(["dumpsys", "thermalservice"]), re.MULTILINE)
     if found is None:
         raise Unknown("dumpsys names no thermal status")
     return _THERMAL[int(found.group(1))]
 
 
-def _idle_share(top: Path, cores: Sequence[int]) -> float:
+def _idle_share(device: Source, cores: Sequence[int]) -> float:
     """Share of a short while in which nothing ran on the last core, which is the one that a session of one thread measures on."""
     if not cores:
         raise Unknown("the system does not tell its cores")
-    idle, total = _ticks(top, cores[-1])
+    idle, total = _ticks(device, cores[-1])
     time.sleep(WATCH_S)
-    idle_after, total_after = _ticks(top, cores[-1])
+    idle_after, total_after = _ticks(device, cores[-1])
     if total_after <= total or idle_after < idle:
         raise Unknown("/proc/stat does not go on")
     return (idle_after - idle) / (total_after - total)
 
 
-def _ticks(top: Path, core: int) -> tuple[int, int]:
+def _ticks(device: Source, core: int) -> tuple[int, int]:
     """Idle ticks of a core, and all of them."""
-    path = top / "proc/stat"
-    with path.open(encoding="ascii", errors="replace") as file:
-        for words in map(str.split, file):
-            if words[:1] == [f"cpu{core}"] and len(words) > 8 and all(word.isdigit() for word in words[1:]):
-                ticks = [int(word) for word in words[1:9]]
-                return ticks[3] + ticks[4], sum(ticks)
-    raise Unknown(f"{path} has no core {core}")
+    for words in map(str.split, device.text("proc/stat").splitlines()):
+        if words[:1] == [f"cpu{core}"] and len(words) > 8 and all(word.isdigit() for word in words[1:]):
+            ticks = [int(word) for word in words[1:9]]
+            return ticks[3] + ticks[4], sum(ticks)
+    raise Unknown(f"/proc/stat has no core {core}")

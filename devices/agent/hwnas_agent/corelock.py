@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from hwnas_agent.facts import fact_from
+from hwnas_agent.board import boot_id
+from hwnas_agent.files import Here, fact
 
 try:
     import fcntl
@@ -55,7 +56,7 @@ def cores_locked(cores: Sequence[int], wait_s: float = WAIT_S, folder: str | Non
 
 
 def _open(name: str, folder: str | None) -> int:
-    boot = "".join(c for c in str(fact_from("/proc/sys/kernel/random/boot_id")["value"]) if c.isalnum() or c == "-")
+    boot = "".join(c for c in str(fact(lambda: boot_id(Here()))["value"]) if c.isalnum() or c == "-")
     # the same folder for every user, whatever their TMPDIR says
     root = folder or ("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir())  # noqa: S108 - shared on purpose
     path = str(Path(root) / f"hwnas-{boot}-{name}.lock")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
-from hwnas_agent.files import number_in, text_in
+from hwnas_agent.files import Here, Source, Unknown, number, number_in, text_in
 
 Clock = Callable[[], int]
 
@@ -27,7 +27,30 @@ BLIND = 0.25
 LOOK_NS = 1_000_000_000
 _PROCESSOR = re.compile(r"cpu|soc|pkg|core|big|little|cluster", re.IGNORECASE)
 _COOLER = re.compile(r"processor|cpufreq|cpu", re.IGNORECASE)
+_ZONES = "sys/class/thermal"
 _FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+
+
+def zones_of(device: Source) -> list[str]:
+    """Folders of the thermal zones that belong to the processor."""
+    folders = [f"{_ZONES}/{name}" for name in device.names(_ZONES) if name.startswith("thermal_zone")]
+    kinds = device.lines([folder + "/type" for folder in folders])
+    return [folder for folder in folders if _PROCESSOR.search(kinds.get(folder + "/type", ""))]
+
+
+def degrees_c(device: Source, zones: Sequence[str]) -> dict[str, float]:
+    """How hot those of ``zones`` are that tell something that can be."""
+    read = {path: number(text) for path, text in device.lines([zone + "/temp" for zone in zones]).items()}
+    seen = ((zone, read.get(zone + "/temp")) for zone in zones)
+    return {zone: milli / 1e3 for zone, milli in seen if milli is not None and 0 < milli < 200e3}
+
+
+def hottest_c(device: Source) -> float:
+    """The hottest of the processor's zones, in degrees Celsius; `Unknown` where there is none that tells."""
+    seen = degrees_c(device, zones_of(device))
+    if not seen:
+        raise Unknown("no thermal zone of the processor tells a temperature")
+    return max(seen.values())
 
 
 class Thermometer:
@@ -35,8 +58,12 @@ class Thermometer:
 
     def __init__(self, root: str = "/") -> None:
         self._root = Path(root)
-        zones = sorted(self._root.glob("sys/class/thermal/thermal_zone*"))
-        self._zones = [(zone / "temp", _limit_c(zone)) for zone in zones if _PROCESSOR.search(text_in(zone / "type") or "")]
+        self._device = Here(root)
+        try:
+            zones = zones_of(self._device)
+        except Unknown:
+            zones = []
+        self._limits_c = {zone: _limit_c(self._root / zone) for zone in zones}
         self._counts = {path: number_in(path) for path in self._root.glob("sys/devices/system/cpu/cpu*/thermal_throttle/*_throttle_count")}
 
     def hottest_c(self) -> float | None:
@@ -67,8 +94,7 @@ class Thermometer:
         return told[:16]
 
     def _read(self) -> list[tuple[float, float]]:
-        read = [(number_in(path), limit) for path, limit in self._zones]
-        return [(milli / 1e3, limit) for milli, limit in read if milli is not None and 0 < milli < 200e3]
+        return [(celsius, self._limits_c[zone]) for zone, celsius in degrees_c(self._device, list(self._limits_c)).items()]
 
 
 class Cooling:

@@ -16,7 +16,7 @@ from pathlib import Path
 SETTING = json.loads(os.environ["HWNAS_REPLAY"])
 sys.path.insert(0, SETTING["agent"])
 
-from hwnas_agent import corelock, facts, serve  # noqa: E402
+from hwnas_agent import board, corelock, facts, serve  # noqa: E402
 from hwnas_agent.runtime import Found, ModelUnusable, Runtime  # noqa: E402
 
 STEP_S = 0.005
@@ -76,11 +76,7 @@ def load(path, *_):
     return run
 
 
-def fact_from(path, real=facts.fact_from):
-    return {"value": SETTING["boot_id"], "reason": None} if path.endswith("boot_id") else real(path)
-
-
-facts.fact_from = corelock.fact_from = fact_from
+board.boot_id = corelock.boot_id = lambda _device: SETTING["boot_id"]
 serve.cores_locked = partial(serve.cores_locked, folder=SETTING["locks"])
 facts.find_runtime = lambda *_: Found("recorded", None, 10, 21)
 serve.open_runtime = lambda *_: Runtime("recorded", "replay", load, clock=TIME.clock)

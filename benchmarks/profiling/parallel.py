@@ -97,8 +97,8 @@ class _Rig:
         self.kinds = kinds
         slowest = QUICK_SLOWEST if quick else SLOWEST
         self._folder = root
-        replay = importlib.import_module("tests.rig.replay")
-        self._models: dict[str, list[Path]] = {kind.runtime: replay.model_files(self.root, kind.runtime) for kind in kinds}
+        rig = importlib.import_module("tests.rig.small_run")
+        self._models: dict[str, list[Path]] = {kind.runtime: rig.model_files(self.root, kind.runtime) for kind in kinds}
         self.specs = [
             Spec(f"{kind.name}{n}", root / f"{kind.name}{n}", self._models[kind.runtime], slowest * (0.4 + 0.6 * n / (len(kinds) - 1)))
             for n, kind in enumerate(kinds)

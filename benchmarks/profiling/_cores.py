@@ -44,7 +44,7 @@ class _Bench:
         self._jobs = [Job(m.key, m.path) for m in self._files.blocks(picked)]
         _, largest = family_of(space).extremes(space)
         self._reference = self._files.network(largest).path
-        self._seconds = 8.0 if quick else 60.0
+        self._seconds = 4.0 if quick else 60.0
         self._repeats = 10 if quick else 30
         self._levels_us: dict[int, float] = {}
 

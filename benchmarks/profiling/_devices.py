@@ -1,16 +1,14 @@
 """Devices of the benchmark `benchmarks.profiling.parallel`: real channels to agents that replay recorded durations.
 
-A way to reach devices is one line in `KINDS`. Rigs are imported by name: they are not of the library, and not typed.
+A way to reach devices is one line in `KINDS`.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import queue
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from hwnas.profiler.browser import BrowserLauncher, close_servers
 from hwnas.profiler.channel import LAUNCHERS
 from hwnas.profiler.hostkeys import pin_key
 from hwnas.profiler.webaddress import parse_address
+from tests.rig import adbd, chromium, replay, sshd
 
 PAGE_TRANSPORT = "replayed-page"
 LINKS: queue.Queue[str] = queue.Queue()
@@ -40,39 +39,51 @@ class Spec:
 
     def python(self) -> str:
         """The interpreter of its agent."""
-        replay = importlib.import_module("tests.rig.replay")
         recorded = replay.recording(self.models, slow=self.slow)
-        return str(replay.interpreter(self.folder, recorded, boot_id=self.name, silent_after_s=self.silent_after_s))
+        return replay.interpreter(self.folder, recorded, boot_id=self.name, silent_after_s=self.silent_after_s)
+
+
+Agents = Callable[[], Iterable[int]]
+"""Processes of the agents that run on a device by themselves: whoever leaves them has to end them."""
 
 
 @contextmanager
-def local(spec: Spec, devices: Path) -> Iterator[None]:
+def local(spec: Spec, devices: Path) -> Iterator[Agents]:
     """A process of this machine."""
     (devices / f"{spec.name}.toml").write_text(f'transport = "local"\naddress = "{spec.python()}"\nruntimes = ["onnxruntime"]\n')
-    yield
+    yield list
 
 
 @contextmanager
-def ssh(spec: Spec, devices: Path) -> Iterator[None]:
+def ssh(spec: Spec, devices: Path) -> Iterator[Agents]:
     """A board of its own, with an sshd of its own."""
-    sshd = importlib.import_module("tests.rig.sshd")
     with sshd.running(spec.folder / "board") as board:
         pin_key(devices / "known_hosts", spec.name, board.host_key)
         head = f'transport = "ssh"\naddress = "{board.address}:{board.port}"\nruntimes = ["onnxruntime"]\n'
         (devices / f"{spec.name}.toml").write_text(f'{head}[ssh]\nkey = "{board.key}"\npython = "{spec.python()}"\n')
-        yield
+        yield board.agents
 
 
 @contextmanager
-def page(spec: Spec, devices: Path) -> Iterator[None]:
+def adb(spec: Spec, devices: Path) -> Iterator[Agents]:
+    """A board of its own, with an adbd and an adb server of its own."""
+    with adbd.running(spec.folder / "board") as board:
+        device = board.device(python=spec.python())
+        options = "".join(f'{name} = "{getattr(device.adb, name)}"\n' for name in ("server", "python", "folder"))
+        head = f'transport = "adb"\naddress = "{device.address}"\nruntimes = ["onnxruntime"]\n'
+        (devices / f"{spec.name}.toml").write_text(f"{head}[adb]\n{options}")
+        yield board.agents
+
+
+@contextmanager
+def page(spec: Spec, devices: Path) -> Iterator[Agents]:
     """A page in chromium; all pages share one recording."""
-    replay = importlib.import_module("tests.rig.replay")
     files = replay.web_runtime(spec.folder, replay.recording(spec.models, slow=spec.slow))
     if PAGE_TRANSPORT not in LAUNCHERS:
         LAUNCHERS.register(PAGE_TRANSPORT, _page_launcher)
     (devices / f"{spec.name}.toml").write_text(f'transport = "{PAGE_TRANSPORT}"\nruntimes = ["onnxruntime-web"]\n')
     with mock.patch.object(browser, "web_files", return_value=files):
-        yield
+        yield list
         close_servers()
 
 
@@ -84,12 +95,13 @@ def _page_launcher(device: Device) -> BrowserLauncher:
 def _no_sshd() -> str:
     if importlib.util.find_spec("paramiko") is None:
         return "paramiko is not installed"
-    return str(importlib.import_module("tests.rig.sshd").missing())
+    return sshd.missing()
 
 
-def _no_chromium() -> str:
-    there = shutil.which("chromium") is not None and importlib.util.find_spec("playwright") is not None
-    return "" if there else "no chromium or playwright here (tests/rig/setup.sh installs them)"
+def _no_adbd() -> str:
+    if importlib.util.find_spec("adbutils") is None:
+        return "adbutils is not installed"
+    return adbd.missing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +111,15 @@ class Kind:
     name: str
     count: int
     missing: Callable[[], str]
-    make: Callable[[Spec, Path], AbstractContextManager[None]]
+    make: Callable[[Spec, Path], AbstractContextManager[Agents]]
     runtime: str = "onnxruntime"
 
 
 KINDS = (
-    Kind("ssh", 3, _no_sshd, ssh),
-    Kind("page", 2, _no_chromium, page, runtime="onnxruntime-web"),
-    Kind("local", 3, str, local),
+    Kind("ssh", 2, _no_sshd, ssh),
+    Kind("adb", 2, _no_adbd, adb),
+    Kind("page", 2, chromium.no_browser, page, runtime="onnxruntime-web"),
+    Kind("local", 2, str, local),
 )
 DEVICES = 8
 
@@ -127,10 +140,9 @@ def chosen() -> list[Kind]:
 @contextmanager
 def opened_pages() -> Iterator[Callable[[], Any]]:
     """A function that opens the links which were shown since it was last called, each in a context of its own."""
-    if _no_chromium():
+    if chromium.no_browser():
         yield lambda: None
         return
-    chromium = importlib.import_module("tests.rig.chromium")
     with chromium.browsers() as launch:
         running = launch()
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.profiling._faultlane import SILENCE_S, Faults, Lane
-from tests.rig import adbd, replaying, sshd
+from tests.rig import adbd, replay, sshd
 from tests.rig.relay import Relay
 
 PATIENCE_S = 4.0
@@ -33,7 +33,7 @@ class SshLane(Lane):
 
     def spec(self) -> dict[str, Any]:
         """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
+        device = self.board.device(python=replay.interpreter(self.board.root, silence_s=SILENCE_S))
         return {"address": f"127.0.0.1:{self.relay.port}", "ssh": asdict(device.ssh)}
 
     def faults(self) -> Faults:
@@ -64,7 +64,7 @@ class AdbLane(Lane):
 
     def spec(self) -> dict[str, Any]:
         """See `Lane`."""
-        device = self.board.device(python=replaying.interpreter(self.board, silence_s=SILENCE_S))
+        device = self.board.device(python=replay.interpreter(self.board.root, silence_s=SILENCE_S))
         return {"address": device.address, "adb": asdict(device.adb), "patience_s": PATIENCE_S}
 
     def faults(self) -> Faults:

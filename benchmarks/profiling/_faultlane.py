@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.profiling._faulthost import DELIVERED, JOURNAL, LAUNCHING
+from benchmarks.profiling._faultaccount import Account, Moment, delivered, last_line, records, timings
+from benchmarks.profiling._faulthost import LAUNCHING
 from hwnas.profiler.pushed import OWNER
 
 ROOT = Path(__file__).parents[2]
@@ -30,21 +31,8 @@ MAX_ATTEMPTS = 8
 STILL_S = (0.3, 7.0)
 """How long what stands still does so: some are back before they are given up, some are not."""
 
-
 Faults = dict[str, tuple[Callable[[], object], Callable[[], object]]]
 """Kinds of faults: what is done (false where there was nothing to do it to), and what undoes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """After so many results, or where that is 0, after so many seconds."""
-
-    seconds: float
-    results: int
-
-    def has_come(self, seconds: float, folder: Path) -> bool:
-        """Whether it is there, ``seconds`` after the host turned to the device."""
-        return len(_records(folder)) >= self.results if self.results else seconds >= self.seconds
 
 
 @dataclass(slots=True)
@@ -57,29 +45,6 @@ class _Told:
     again: int = 0
     errors: list[str] = field(default_factory=list)
     plans: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What became of one fault. ``hit`` tells whether anything was there to be hit; the others are what must be 0."""
-
-    transport: str
-    kind: str
-    moment: Moment
-    hit: bool
-    attempts: int
-    seconds: float
-    lost: int
-    twice: int
-    left: int
-    different: int
-    hung: bool
-    errors: tuple[str, ...] = ()
-
-    @property
-    def wrong(self) -> int:
-        """How many things are not as they should be."""
-        return self.lost + self.twice + self.left + self.different + self.hung
 
 
 class Lane:
@@ -136,7 +101,7 @@ class Lane:
         if process.wait(timeout=DEADLINE_S) != 0:
             raise RuntimeError(f"{self.transport}: the undisturbed profile fails: {(folder / 'errors').read_text()}")
         self.usual_s = time.monotonic() - begin
-        self.expected = _timings(folder)
+        self.expected = timings(folder)
         self.plan = self._asked()[1]
 
     def fault(self, kind: str, seed: int) -> Account:
@@ -157,7 +122,7 @@ class Lane:
 
     def _attempt(self, folder: Path, told: _Told, disturb: Callable[[subprocess.Popen[str]], bool] | None) -> bool:
         """One start of the host; True if there is no more to be done."""
-        known = set(_timings(folder))
+        known = set(timings(folder))
         process = self._begin(folder)
         if disturb is not None:
             told.hit = disturb(process)
@@ -174,7 +139,7 @@ class Lane:
         told.again += len(known & asked)
         told.plans += [plan] if plan is not None else []
         if code != 0:
-            told.errors.append(_last_line(folder / "errors") if code > 0 else "killed")
+            told.errors.append(last_line(folder / "errors") if code > 0 else "killed")
         return code == 0 or told.hung
 
     def _disturb(self, kind: str, process: subprocess.Popen[str], rng: random.Random, moment: Moment, folder: Path) -> bool:
@@ -195,9 +160,8 @@ class Lane:
         return hit
 
     def _account(self, kind: str, folder: Path, told: _Told, moment: Moment, *, seconds: float) -> Account:
-        timings = [record for record in _records(folder) if record["kind"] == "timing"]
-        found = _timings(folder)
-        delivered = (folder / DELIVERED).read_text().split() if (folder / DELIVERED).exists() else []
+        stored = sum(record["kind"] == "timing" for record in records(folder))
+        found = timings(folder)
         different = sum(found.get(key) != value for key, value in self.expected.items()) + len(found.keys() - self.expected.keys())
         account = Account(
             transport=self.transport,
@@ -206,8 +170,8 @@ class Lane:
             hit=told.hit,
             attempts=told.attempts,
             seconds=seconds,
-            lost=len(set(delivered) - found.keys()) + len(self.expected.keys() - found.keys()),
-            twice=len(timings) - len(found) + told.again,
+            lost=len(set(delivered(folder)) - found.keys()) + len(self.expected.keys() - found.keys()),
+            twice=stored - len(found) + told.again,
             left=self._left(),
             different=different + sum(plan != self.plan for plan in told.plans),
             hung=told.hung,
@@ -285,23 +249,3 @@ def _handles(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught, 16) >> (number - 1) & 1)
-
-
-def _records(folder: Path) -> list[dict[str, Any]]:
-    path = folder / JOURNAL
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-
-
-def _timings(folder: Path) -> dict[str, Any]:
-    return {record["key"]: _samples(record["regimes"]) for record in _records(folder) if record["kind"] == "timing"}
-
-
-def _samples(regimes: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not depend on how often a profile was resumed: all but the chunk that a model was in, and how long it took to load."""
-    return {name: (found["samples_ms"], found["rejected"], found["facts"]["runs_per_sample"]) for name, found in regimes.items()}
-
-
-def _last_line(path: Path) -> str:
-    return next((line for line in reversed(path.read_text(errors="replace").splitlines()) if line.strip()), "no word")

@@ -18,9 +18,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.profiling._faultaccount import Account
 from benchmarks.profiling._faultboards import AdbLane, SshLane
-from benchmarks.profiling._faultlane import HOST_KILLED, Account, Lane
-from tests.rig import adbd, replaying, sshd
+from benchmarks.profiling._faultlane import HOST_KILLED, Lane
+from tests.rig import adbd, replay, sshd
 
 SEED = 11
 FAULTS, QUICK_FAULTS = 210, 6
@@ -72,11 +73,9 @@ def write_models(folder: Path) -> Path:
     folder.mkdir()
     rng = random.Random(SEED)
     for number in range(MODELS):
-        replaying.model(
-            folder / f"m{number:02}.rep", us=rng.uniform(50, 500), pace_ms=PACE_MS, size_bytes=rng.choice((0, 0, 20_000, 400_000))
-        )
-    replaying.model(folder / "probe.rep", us=1000)
-    replaying.model(folder / "reference.rep", us=700, pace_ms=PACE_MS)
+        replay.model(folder / f"m{number:02}.rep", us=rng.uniform(50, 500), pace_ms=PACE_MS, size_bytes=rng.choice((0, 0, 20_000, 400_000)))
+    replay.model(folder / "probe.rep", us=1000)
+    replay.model(folder / "reference.rep", us=700, pace_ms=PACE_MS)
     return folder
 
 

@@ -1,22 +1,23 @@
 """Are several devices profiled in the time of the slowest, and does one core's agent leave another's figures alone?
 
-Eight devices over real channels (ssh, pages in chromium, processes) replay recorded durations, so that a session lasts as long as it would
-on such a device: the slowest is profiled alone, all eight at once, and all eight with one that falls silent in the middle. A device is
-delivered when its table is published. Then two real agents measure the same blocks on two cores of this machine: each alone, both at once,
-and alone again.
+Eight devices over real channels (ssh, adb, pages in chromium, processes) replay recorded durations, so that a session lasts as long as it
+would on such a device: the slowest is profiled alone, all eight at once, and all eight with one that falls silent in the middle: once a
+device over ssh, once one over adb. A device is delivered when its table is published. Then two real agents measure the same blocks on two
+cores of this machine: each alone, both at once, and alone again.
 """
 
 from __future__ import annotations
 
-import importlib
+import os
 import queue
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -25,13 +26,14 @@ from hwnas_agent import wire
 
 from benchmarks.harness import Outcome, Target, main
 from benchmarks.profiling._cores import two_cores
-from benchmarks.profiling._devices import Kind, Spec, chosen, opened_pages
+from benchmarks.profiling._devices import Agents, Kind, Spec, chosen, opened_pages
 from hwnas.core.errors import HwnasError
 from hwnas.pipeline import atonce, goals
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.fleet import profile_all
 from hwnas.pipeline.profile import Profile
 from hwnas.workspace import Workspace
+from tests.rig.small_run import model_files, write_workspace
 
 SLOWEST = 300.0
 QUICK_SLOWEST = 12.0
@@ -40,8 +42,8 @@ SILENT_AFTER_S = 20.0
 QUICK_SILENT_AFTER_S = 2.5
 QUICK_SILENCE_S = 6.0
 """How long a silent agent is waited for, in place of the 30 s."""
-HUNG = 1
-"""Which device falls silent: not the slowest, which is the last."""
+HANGING = ("ssh", "adb")
+"""Kinds of devices of which one falls silent, each in its turn (quickly: the last alone); where none is here, it is a local one."""
 
 
 def measure(quick: bool) -> Outcome:
@@ -67,23 +69,26 @@ def _devices(quick: bool) -> tuple[list[tuple[object, ...]], dict[str, float]]:
         last = rig.specs[-1].name
         alone_s = rig.profile([last], open_links)[last]
         together_s = rig.profile(rig.names, open_links)
-        rig.hang(rig.specs[HUNG], QUICK_SILENT_AFTER_S if quick else SILENT_AFTER_S, stack)
-        hung_s = rig.profile(rig.names, open_links)
-    if rig.specs[HUNG].name in hung_s:
-        raise RuntimeError("the silent device was delivered: the benchmark shows nothing")
+        hung_s: dict[str, Mapping[str, float]] = {}
+        for spec in rig.hanging():
+            with rig.silent(spec, QUICK_SILENT_AFTER_S if quick else SILENT_AFTER_S):
+                hung_s[spec.name] = rig.profile(rig.names, open_links)
+            if spec.name in hung_s[spec.name]:
+                raise RuntimeError(f"{spec.name} was to fall silent, and was delivered: the benchmark shows nothing")
+    latest_s = {name: max(delivered.values()) for name, delivered in hung_s.items()}
     figures = {
         "slowest_alone_seconds": alone_s,
         "all_seconds": max(together_s.values()),
-        "with_one_hung_seconds": max(hung_s.values()),
+        **{f"with_{name}_hung_seconds": seconds for name, seconds in latest_s.items()},
         "all_to_slowest": max(together_s.values()) / alone_s,
-        "with_one_hung_to_slowest": max(hung_s.values()) / alone_s,
+        "with_one_hung_to_slowest": max(latest_s.values()) / alone_s,
         "devices": float(len(together_s)),
-        "delivered_with_one_hung": float(len(hung_s)),
+        "delivered_with_one_hung": float(min(len(delivered) for delivered in hung_s.values())),
     }
     rows: list[tuple[object, ...]] = [(name, f"{value:.2f}") for name, value in figures.items()]
     for name, seconds in together_s.items():
-        hung = f"{hung_s[name]:.1f} with one hung" if name in hung_s else "hangs"
-        rows.append((f"{name} delivered after, s", f"{seconds:.1f}; {hung}"))
+        others = [f"{delivered[name]:.1f} with {hung} hung" if name in delivered else "hangs" for hung, delivered in hung_s.items()]
+        rows.append((f"{name} delivered after, s", "; ".join([f"{seconds:.1f}", *others])))
     return rows, figures
 
 
@@ -91,18 +96,18 @@ class _Rig:
     """A workspace with the devices, the slowest of them last."""
 
     def __init__(self, root: Path, kinds: list[Kind], quick: bool) -> None:
-        self.root = importlib.import_module("tests.rig.small_run").write_workspace(root / "ws", runtimes=())
+        self.root = write_workspace(root / "ws", runtimes=())
         shutil.rmtree(self.root / "devices")
         (self.root / "devices").mkdir()
         self.kinds = kinds
+        self._quick = quick
         slowest = QUICK_SLOWEST if quick else SLOWEST
-        self._folder = root
-        replay = importlib.import_module("tests.rig.replay")
-        self._models: dict[str, list[Path]] = {kind.runtime: replay.model_files(self.root, kind.runtime) for kind in kinds}
+        self._models: dict[str, list[Path]] = {kind.runtime: model_files(self.root, kind.runtime) for kind in kinds}
         self.specs = [
             Spec(f"{kind.name}{n}", root / f"{kind.name}{n}", self._models[kind.runtime], slowest * (0.4 + 0.6 * n / (len(kinds) - 1)))
             for n, kind in enumerate(kinds)
         ]
+        self._agents: dict[str, Agents] = {}
 
     @property
     def names(self) -> list[str]:
@@ -110,15 +115,24 @@ class _Rig:
 
     def make(self, stack: ExitStack) -> None:
         for kind, spec in zip(self.kinds, self.specs, strict=True):
-            stack.enter_context(kind.make(spec, self.root / "devices"))
+            self._agents[spec.name] = stack.enter_context(kind.make(spec, self.root / "devices"))
 
-    def hang(self, spec: Spec, after_s: float, stack: ExitStack) -> None:
-        """Let a device fall silent after so many seconds of each of its sessions from now on."""
-        silent = replace(spec, silent_after_s=after_s)
-        if self.kinds[self.specs.index(spec)].runtime == "onnxruntime-web":
-            raise RuntimeError("a page that is closed is lost at once; choose another device to hang")
-        silent.python()
-        stack.callback(spec.python)
+    def hanging(self) -> list[Spec]:
+        """The first device of each kind of `HANGING`; never the slowest, which is the last."""
+        first = {kind.name: spec for kind, spec in reversed(list(zip(self.kinds, self.specs, strict=True))[:-1])}
+        found = [first[name] for name in HANGING if name in first] or [first["local"]]
+        return found[-1:] if self._quick else found
+
+    @contextmanager
+    def silent(self, spec: Spec, after_s: float) -> Iterator[None]:
+        """Inside, a device falls silent after so many seconds of each of its sessions."""
+        replace(spec, silent_after_s=after_s).python()
+        yield
+        spec.python()
+        # what stands still does not see that its host is gone, and keeps the device's cores
+        for pid in self._agents[spec.name]():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def profile(self, names: Iterable[str], open_links: Callable[[], object]) -> Mapping[str, float]:
         """Profile the devices at once, from nothing but the models; after how many seconds each was delivered, if it was."""

@@ -11,75 +11,30 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-import numpy as np
-from pydantic import ConfigDict
+from typing import Any
 
 from hwnas.core.arch import MAX_OPTIONS, Architecture
-from hwnas.core.device import QUANTILES, Fact, Measurement, MeasurePlan
+from hwnas.core.device import Measurement
 from hwnas.core.errors import TableError
-from hwnas.core.serial import STRICT, canonical_json, parse, plain, write_atomic
+from hwnas.core.serial import parse, write_atomic
 from hwnas.latency.table import LatencyTable, Network, table_path
+from hwnas.latency.tableformat import (
+    SECTIONS,
+    VERSION,
+    Line,
+    SamplesDocument,
+    TableDocument,
+    content_hash,
+    document_of,
+    render,
+    samples_json,
+    summary,
+)
 
-VERSION = 1
 MAX_SAMPLES_BYTES = 1 << 29
-_DECIMALS = 6
 _TOLERANCE_MS = 2e-6
-_SECTIONS = ("entries", "networks")
-_LATER = ("min_sample_us", "statistic", "heat_s")
-"""Fields of a plan that were added since; their defaults must stay what they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    n: int
-    rejected: int
-    p10_ms: float
-    p25_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    ci95_ms: tuple[float, float]
-    load_ms: float | None
-    first_ms: float | None
-    space: str | None = None
-    codes: tuple[int, ...] | None = None
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    version: Literal[1]
-    sha256: str
-    samples_sha256: str
-    device: str
-    runtime: str
-    precision: str
-    threads: int
-    batch: int
-    regime: str
-    plan: MeasurePlan
-    facts: Mapping[str, Fact]
-    overhead: _Line | None
-    entries: Mapping[str, _Line]
-    networks: Mapping[str, _Line]
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    version: Literal[1]
-    overhead: Measurement | None
-    entries: Mapping[str, Measurement]
-    networks: Mapping[str, Measurement]
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+_REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
 
 
 def samples_path(path: Path) -> Path:
@@ -95,10 +50,10 @@ def _path_of(table: LatencyTable, root: Path) -> Path:
 def write_table(table: LatencyTable, root: Path) -> Path:
     """Store ``table`` where `table_path` says below ``root``, samples first, and return that path. The same table gives the same bytes."""
     path = _path_of(table, root)
-    raw = _samples_json(table)
-    document = _document(table, hashlib.sha256(raw).hexdigest())
+    raw = samples_json(table)
+    document = document_of(table, hashlib.sha256(raw).hexdigest())
     write_atomic(samples_path(path), gzip.compress(raw, compresslevel=9, mtime=0))
-    write_atomic(path, _render(document))
+    write_atomic(path, render(document))
     return path
 
 
@@ -106,8 +61,8 @@ def read_table(path: Path) -> LatencyTable:
     """The table at ``path``, with every check that is possible without the device; what does not hold raises `TableError`."""
     text = _read_text(path)
     document = _parse_json(path, text)
-    file = parse(_File, document, where=str(path), error=TableError)
-    if text != _render(document) or file.sha256 != _content_hash(document):
+    file = parse(TableDocument, document, where=str(path), error=TableError)
+    if text != render(document) or file.sha256 != content_hash(document):
         raise TableError(f"{path}: was changed after it was written (its sha256 does not fit); {_REMEDY}")
     samples = _read_samples(path, file.samples_sha256)
     _compare(path, file, samples)
@@ -128,10 +83,7 @@ def _require_place(path: Path, table: LatencyTable) -> None:
         raise TableError(f"{path}: the table is {own.stem}, not {path.stem}; {_REMEDY}")
 
 
-_REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
-
-
-def _assemble(file: _File, samples: _Samples) -> LatencyTable:
+def _assemble(file: TableDocument, samples: SamplesDocument) -> LatencyTable:
     networks = {}
     for key, line in file.networks.items():
         if line.space is None or line.codes is None:
@@ -152,78 +104,6 @@ def _assemble(file: _File, samples: _Samples) -> LatencyTable:
         entries=samples.entries,
         networks=networks,
     )
-
-
-def _summary(measurement: Measurement) -> dict[str, Any]:
-    quantiles = np.quantile(np.asarray(measurement.samples_ms), list(QUANTILES.values()))
-    return {
-        "n": len(measurement.samples_ms),
-        "rejected": measurement.rejected,
-        **{f"{name}_ms": _rounded(value) for name, value in zip(QUANTILES, quantiles, strict=True)},
-        "ci95_ms": [_rounded(end) for end in measurement.interval_ms("p50")],
-        "load_ms": _rounded(measurement.load_ms),
-        "first_ms": _rounded(measurement.first_ms),
-    }
-
-
-def _rounded(value_ms: float | None) -> float | None:
-    """To the nanosecond, which is what clocks give."""
-    return None if value_ms is None else round(float(value_ms), _DECIMALS)
-
-
-def _document(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
-    networks = {
-        key: {**_summary(network.measurement), "space": network.arch.space_id, "codes": list(network.arch.indices)}
-        for key, network in sorted(table.networks.items())
-    }
-    document = {
-        "version": VERSION,
-        "sha256": "",
-        "samples_sha256": samples_sha256,
-        **table.context,
-        "plan": _plan(table.plan),
-        "facts": dict(sorted(table.facts.items())),
-        "overhead": None if table.overhead is None else _summary(table.overhead),
-        "entries": {key: _summary(table.entries[key]) for key in sorted(table.entries)},
-        "networks": networks,
-    }
-    return {**document, "sha256": _content_hash(document)}
-
-
-def _plan(plan: MeasurePlan) -> dict[str, Any]:
-    """A field that version 1 did not begin with is left out at its default, so that a table written again keeps its bytes."""
-    fields: dict[str, Any] = plain(plan)
-    return {name: value for name, value in fields.items() if name not in _LATER or value != getattr(MeasurePlan(), name)}
-
-
-def _content_hash(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json({k: v for k, v in document.items() if k != "sha256"}).encode()).hexdigest()
-
-
-def _render(document: Mapping[str, Any]) -> str:
-    """The file's text: one line a key, and one line an entry."""
-    parts = []
-    for key, value in document.items():
-        if key in _SECTIONS and value:
-            lines = ",\n".join(f"{_dump(name)}: {_dump(value[name])}" for name in value)
-            parts.append(f"{_dump(key)}: {{\n{lines}\n}}")
-        else:
-            parts.append(f"{_dump(key)}: {_dump(value)}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _samples_json(table: LatencyTable) -> bytes:
-    value = {
-        "version": VERSION,
-        "overhead": table.overhead,
-        "entries": table.entries,
-        "networks": {key: network.measurement for key, network in table.networks.items()},
-    }
-    return canonical_json(value).encode()
 
 
 def _read_text(path: Path) -> str:
@@ -252,7 +132,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _read_samples(path: Path, sha256: str) -> _Samples:
+def _read_samples(path: Path, sha256: str) -> SamplesDocument:
     beside = samples_path(path)
     try:
         with gzip.open(beside) as file:
@@ -269,16 +149,16 @@ def _read_samples(path: Path, sha256: str) -> _Samples:
         value = json.loads(raw)
     except ValueError as problem:
         raise TableError(f"{beside}: not readable as JSON ({problem}); {_REMEDY}") from None
-    return parse(_Samples, value, where=str(beside), error=TableError)
+    return parse(SamplesDocument, value, where=str(beside), error=TableError)
 
 
-def _compare(path: Path, file: _File, samples: _Samples) -> None:
+def _compare(path: Path, file: TableDocument, samples: SamplesDocument) -> None:
     """Every line must repeat what its samples give."""
     if (file.overhead is None) != (samples.overhead is None):
         raise TableError(f"{path}: overhead is only in the table or only in its samples; {_REMEDY}")
     if file.overhead is not None and samples.overhead is not None:
         _compare_line(path, "overhead", file.overhead, samples.overhead)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         lines, raw = getattr(file, section), getattr(samples, section)
         if lines.keys() != raw.keys():
             odd = min(lines.keys() ^ raw.keys())
@@ -287,10 +167,10 @@ def _compare(path: Path, file: _File, samples: _Samples) -> None:
             _compare_line(path, key, line, raw[key])
 
 
-def _compare_line(path: Path, key: str, line: _Line, measurement: Measurement) -> None:
+def _compare_line(path: Path, key: str, line: Line, measurement: Measurement) -> None:
     if not measurement.samples_ms:
         raise TableError(f"{path}: '{key}' has no samples; {_REMEDY}")
-    for name, given in _summary(measurement).items():
+    for name, given in summary(measurement).items():
         said = getattr(line, name)
         if not _same(said, given):
             raise TableError(f"{path}: '{key}' says {name} {said}, its samples give {given}; {_REMEDY}")

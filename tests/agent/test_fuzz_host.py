@@ -7,17 +7,16 @@ the host is gone, where an agent's process ends at once, all its deadlines have 
 import functools
 import os
 import threading
-import time
 
 import pytest
 from hwnas_agent import runtimes, serve, wire
 from hwnas_agent.measure import Session
 from hwnas_agent.runtime import ModelUnusable, Runtime
 from hwnas_agent.serve import EXIT_REFUSED, Agent
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.rig.garbled import HOST, garbled_bytes, garbled_messages, scraps, spoken
+from tests.rig.board import soon
+from tests.rig.garbled import HOST, both, garbled_bytes, garbled_messages, scraps, spoken
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 IN_CONTENT = (30, 1_500)
@@ -89,10 +88,7 @@ def converse(data, *, until=b"", then=b""):
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(from_host, rest) :]
-        for _ in range(600):
-            if until in b"".join(answers):
-                break
-            time.sleep(0.05)
+        soon(lambda: until in b"".join(answers))
         os.write(from_host, then)
         os.close(from_host)
         for thread in (agent, reader, *(t for t in threading.enumerate() if t.name == "listen")):
@@ -105,18 +101,6 @@ def converse(data, *, until=b"", then=b""):
     messages = wire.Decoder(wire.AGENT_MAGIC, wire.FROM_AGENT).feed(b"".join(answers))
     assert (codes == [EXIT_REFUSED]) == (bool(messages) and messages[-1]["type"] == "refused")
     return messages
-
-
-def both(count):
-    few, many = count
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
-
-    def decorate(strategy, body):
-        fast = settings(max_examples=few, suppress_health_check=quiet)(given(strategy)(body))
-        slow = settings(max_examples=many, suppress_health_check=quiet)(given(strategy)(body))
-        return fast, pytest.mark.slow(slow)
-
-    return decorate
 
 
 def said(messages):
@@ -132,9 +116,9 @@ def anything(parts):
 
 
 lines = spoken([m for m in HOST if m["type"] != "file"], wire.HOST_MAGIC)
-test_garbled_in_content, test_garbled_in_content_at_length = both(IN_CONTENT)(garbled_messages(HOST), said)
-test_garbled_on_the_way, test_garbled_on_the_way_at_length = both(ON_THE_WAY)(garbled_bytes(lines), arrived)
-test_arbitrary_bytes, test_arbitrary_bytes_at_length = both(ARBITRARY)(st.lists(scraps, max_size=6), anything)
+test_garbled_in_content, test_garbled_in_content_at_length = both(IN_CONTENT, garbled_messages(HOST), said)
+test_garbled_on_the_way, test_garbled_on_the_way_at_length = both(ON_THE_WAY, garbled_bytes(lines), arrived)
+test_arbitrary_bytes, test_arbitrary_bytes_at_length = both(ARBITRARY, st.lists(scraps, max_size=6), anything)
 
 
 def test_an_ungarbled_conversation_is_done():

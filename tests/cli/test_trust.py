@@ -8,7 +8,8 @@ import pytest
 
 from hwnas.cli.main import call
 from hwnas.profiler.hostkeys import pinned_keys
-from tests.rig.sshd import board, free_port, make_key
+from tests.rig.board import free_port
+from tests.rig.sshd import board, make_key
 
 pytest.importorskip("paramiko")
 assert board  # a fixture

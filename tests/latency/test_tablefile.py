@@ -18,6 +18,7 @@ from hwnas.core.serial import canonical_json
 from hwnas.latency import tablefile
 from hwnas.latency.table import LatencyTable, Network
 from hwnas.latency.tablefile import read_table, samples_path, write_table
+from hwnas.latency.tableformat import render
 from tests.latency.tables import make_table, tiny_space
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def rehash(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     document = json.loads(path.read_text())
     change(document)
     document["sha256"] = hashlib.sha256(canonical_json({k: v for k, v in document.items() if k != "sha256"}).encode()).hexdigest()
-    path.write_text(tablefile._render(document))
+    path.write_text(render(document))
 
 
 def restore_samples(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

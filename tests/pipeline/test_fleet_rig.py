@@ -12,8 +12,10 @@ from shutil import copytree
 import pytest
 
 from hwnas.profiler.hostkeys import pin_key
-from tests.rig.replay import interpreter, model_files, recording
-from tests.rig.small_run import write_workspace
+from tests.rig.board import soon
+from tests.rig.processes import naming
+from tests.rig.replay import interpreter, recording
+from tests.rig.small_run import model_files, write_workspace
 from tests.rig.sshd import missing, running
 
 pytestmark = pytest.mark.slow
@@ -53,19 +55,6 @@ def journals(root):
     return found
 
 
-def replaying(folder):
-    """Processes that run an interpreter of ``folder``."""
-    mark = str(folder).encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += [entry.name] if mark in (entry / "environ").read_bytes() else []
-            except OSError:
-                continue
-    return found
-
-
 def test_several_devices_go_on_with_what_is_missing_after_kills(written, tmp_path):
     source, models = written
     root = copytree(source, tmp_path / "ws")
@@ -97,11 +86,7 @@ def test_several_devices_go_on_with_what_is_missing_after_kills(written, tmp_pat
         assert keys[: len(before.get(row["device"], []))] == before.get(row["device"], [])
         assert len(set(keys)) == row["blocks"] + row["networks"] + 1
         assert len(set(keys)) == len(keys), "a model was measured twice"
-    for _ in range(100):
-        if not replaying(tmp_path):
-            return
-        time.sleep(0.1)
-    pytest.fail("agents are left")
+    assert soon(lambda: not naming(f"{tmp_path}/")), "agents are left"
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
@@ -115,7 +100,7 @@ def test_two_hosts_on_one_board(written, tmp_path):
         hosts = {}
         for name, slow, core in (("first", 3000.0, CORES[-1]), ("same", 20.0, CORES[-1]), ("other", 20.0, CORES[-2])):
             root = copytree(source, tmp_path / name)
-            python = interpreter(tmp_path / f"python-{name}", recording(models, slow=slow), boot_id="board")
+            python = interpreter(tmp_path / f"python-{name}", recording(models, slow=slow), boot_id="board", locks=tmp_path)
             head = f'transport = "ssh"\naddress = "{board.address}:{board.port}"\nruntimes = ["onnxruntime"]\ncores = [{core}]\n'
             (root / "devices" / "board.toml").write_text(f'{head}[ssh]\nkey = "{board.key}"\npython = "{python}"\n')
             pin_key(root / "devices" / "known_hosts", "board", board.host_key)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from hwnas.profiler.channel import LAUNCHERS
 from hwnas.profiler.check import check, read_hello
 from hwnas.profiler.session import Job, run_session
 from tests.agent.models import onnx_convolution
-from tests.rig import replaying
+from tests.rig import replay
 from tests.rig.adbd import Board, missing, running
+from tests.rig.board import soon
 from tests.rig.processes import naming
 
 pytest.importorskip("adbutils")
@@ -51,13 +51,13 @@ SILENCE_S = 5.0
 
 
 def replays(board: Board, *, silence_s=30.0, **options):
-    return board.device(python=replaying.interpreter(board, silence_s=silence_s), **options)
+    return board.device(python=replay.interpreter(board.root, silence_s=silence_s), **options)
 
 
 def measure(device, folder: Path, on_first=lambda: None, *, names=range(8), known=(), silence_s=None):
     """Samples of models by name; ``on_first()`` is called at the first result. The error is raised, with ``measured`` so far."""
-    probe = replaying.model(folder / "probe.rep", us=1000)
-    jobs = [Job(f"m{i}", replaying.model(folder / f"{i}.rep", us=100.0 + 50 * i, pace_ms=1)) for i in names]
+    probe = replay.model(folder / "probe.rep", us=1000)
+    jobs = [Job(f"m{i}", replay.model(folder / f"{i}.rep", us=100.0 + 50 * i, pace_ms=1)) for i in names]
     measured = {}
 
     def keep(key, regimes):
@@ -246,15 +246,6 @@ def test_no_adb_server_is_unreachable(board):
         AdbLauncher(replays(board)).launch()
 
 
-def ends_soon(words):
-    """Whether within some seconds no command line has ``words``; what is killed needs a moment to go."""
-    for _ in range(200):
-        if not naming(words):
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_commands_run_to_their_end(board, tmp_path):
     shell = AdbShell(adb_link(board.device()))
     shell.link.ready()
@@ -266,7 +257,8 @@ def test_commands_run_to_their_end(board, tmp_path):
         assert (status, output[-5:], capped) == (0, b"last\n", True)
         with pytest.raises(DeviceLost, match=r"sleep did not end within 0\.3 s, and was killed"):
             shell.run(["sleep", "12345.6"], 0.3)
-    assert ends_soon("12345.6")
+    # what is killed needs a moment to go
+    assert soon(lambda: not naming("12345.6"))
     (tmp_path / "tool").write_text("#!/bin/sh\necho $#\n")
     shell.push(tmp_path / "tool", f"{board.home}/tools/new/tool", mode=0o755)
     assert shell.run([f"{board.home}/tools/new/tool", "1", "2"]).output == b"2\n"

@@ -18,7 +18,7 @@ from tests.agent.models import onnx_convolution
 from tests.profiler.test_browser import PLAN
 from tests.rig import chromium
 from tests.rig.adbd import adb_board
-from tests.rig.sshd import free_port
+from tests.rig.board import free_port
 
 pytest.importorskip("adbutils")
 assert adb_board  # a fixture

@@ -12,7 +12,6 @@ import tracemalloc
 
 import pytest
 from hwnas_agent import wire
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.errors import AgentTimeout, DeviceLost, PageRefused, ProtocolError
@@ -20,15 +19,14 @@ from hwnas.profiler import webdesk, webserver
 from hwnas.profiler.webaddress import parse_address
 from hwnas.profiler.webdesk import Desk
 from hwnas.profiler.webserver import WebServer
-from tests.rig.garbled import CONVERSATION, KEYS, garbled_bytes, garbled_messages, result, scraps, spoken
+from tests.rig.garbled import CONVERSATION, KEYS, both, garbled_bytes, garbled_messages, result, scraps, spoken
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [pytest.mark.filterwarnings("ignore:Generating overly large repr"), pytest.mark.usefixtures("broken")]
 REQUESTS = (40, 1_500)
 BODIES = (60, 3_000)
 """Examples in the fast and in the slow suite."""
 PEAK_BYTES = 16 * 1024 * 1024
 TIMEOUT_S = 30.0
-QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
 JOBS = [{"type": "job", "id": key, "path": "/model/" + "0" * 64} for key in KEYS]
 
 
@@ -40,13 +38,6 @@ class Clock:
     def __call__(self):
         self.now += 0.2
         return self.now
-
-
-def both(count, strategy, body):
-    few, many = count
-    fast = settings(max_examples=few, suppress_health_check=QUIET)(given(strategy)(body))
-    slow = settings(max_examples=many, suppress_health_check=QUIET)(given(strategy)(body))
-    return fast, pytest.mark.slow(slow)
 
 
 # --- bodies of a page that was let in ------------------------------------------------------------------------------------------------
@@ -213,18 +204,7 @@ def served(server, data):
             wire.check(server.desk.hear(timeout_s=0.0), wire.FROM_AGENT)
 
 
-@pytest.mark.usefixtures("broken")
-@settings(max_examples=REQUESTS[0], suppress_health_check=QUIET)
-@given(data=requests())
-def test_requests(server, data):
-    served(server, data)
-
-
-@pytest.mark.slow
-@settings(max_examples=REQUESTS[1], suppress_health_check=QUIET)
-@given(data=requests())
-def test_requests_at_length(server, data):
-    served(server, data)
+test_requests, test_requests_at_length = both(REQUESTS, requests(), served)
 
 
 def test_after_all_that_it_serves(server):

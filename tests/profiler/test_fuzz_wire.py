@@ -1,31 +1,30 @@
 """Fuzzing what an agent says: decoder, channel and session together, 22,000 examples in the slow suite and some hundred in the fast one.
 
-Whatever comes, a session ends as documented (`tests.rig.garbled.DOCUMENTED`), with at most `PEAK_BYTES` of memory, and before its deadline.
+Whatever comes, a session ends as documented (`tests.rig.heldsession.DOCUMENTED`), with at most `PEAK_BYTES` of memory, and before its
+deadline.
 """
 
 import itertools
 
 import pytest
 from hwnas_agent import wire
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.rig.garbled import (
     CONVERSATION,
-    DEADLINE_S,
     DONE,
     HELLO,
     KEYS,
     PROGRESS,
     READY,
+    both,
     garbled_bytes,
     garbled_messages,
-    held,
-    pieces_of,
     result,
     scraps,
     spoken,
 )
+from tests.rig.heldsession import DEADLINE_S, held, pieces_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 MESSAGES = (80, 12_000)
@@ -43,19 +42,6 @@ def check(pieces, **options):
     assert peak < PEAK_BYTES
     assert seconds <= DEADLINE_S
     return end
-
-
-def both(count):
-    """The same test with few examples, and with many in the slow suite."""
-    few, many = count
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-
-    def decorate(strategy, body):
-        fast = settings(max_examples=few, suppress_health_check=quiet)(given(strategy)(body))
-        slow = settings(max_examples=many, suppress_health_check=quiet)(given(strategy)(body))
-        return fast, pytest.mark.slow(slow)
-
-    return decorate
 
 
 def garbled_in_content(example):
@@ -80,9 +66,9 @@ anything = st.tuples(
     st.lists(scraps | st.binary(max_size=400) | st.sampled_from(spoken(CONVERSATION)), max_size=8),
 )
 
-test_garbled_in_content, test_garbled_in_content_at_length = both(MESSAGES)(in_content, garbled_in_content)
-test_garbled_on_the_way, test_garbled_on_the_way_at_length = both(BYTES)(on_the_way, garbled_on_the_way)
-test_arbitrary_bytes, test_arbitrary_bytes_at_length = both(ARBITRARY)(anything, arbitrary)
+test_garbled_in_content, test_garbled_in_content_at_length = both(MESSAGES, in_content, garbled_in_content)
+test_garbled_on_the_way, test_garbled_on_the_way_at_length = both(BYTES, on_the_way, garbled_on_the_way)
+test_arbitrary_bytes, test_arbitrary_bytes_at_length = both(ARBITRARY, anything, arbitrary)
 
 
 def test_an_ungarbled_conversation_is_done():

@@ -15,8 +15,7 @@ from hwnas.profiler.channel import LAUNCHERS
 from hwnas.profiler.check import read_hello
 from hwnas.profiler.session import run_session
 from tests.profiler.test_browser import HELLO, PLAN, RUNTIME
-from tests.rig import adbd, replaying, sshd
-from tests.rig.sshd import Board
+from tests.rig import adbd, replay, sshd
 from tests.rig.webpage import Answer, PretendPage
 
 assert hwnas.profiler
@@ -37,8 +36,8 @@ def ssh(tmp_path, monkeypatch):
         pytest.skip(sshd.missing())
     monkeypatch.setenv("HOME", str(tmp_path))
     with sshd.running(tmp_path / "board") as board:
-        yield LAUNCHERS.get("ssh")(board.device("device", python=replaying.interpreter(board)))
-        assert clean(board)
+        yield LAUNCHERS.get("ssh")(board.device("device", python=replay.interpreter(board.root)))
+        assert board.is_clean()
 
 
 @contextmanager
@@ -47,8 +46,8 @@ def adb(tmp_path, monkeypatch):
     if adbd.missing():
         pytest.skip(adbd.missing())
     with adbd.running(tmp_path / "board") as board:
-        yield LAUNCHERS.get("adb")(board.device("device", python=replaying.interpreter(board)))
-        assert clean(board)
+        yield LAUNCHERS.get("adb")(board.device("device", python=replay.interpreter(board.root)))
+        assert board.is_clean()
 
 
 @contextmanager
@@ -83,10 +82,6 @@ def _tab(origin, token):
 DEVICES = {"local": local, "ssh": ssh, "adb": adb, "browser": page}
 
 
-def clean(board: Board | adbd.Board) -> bool:
-    return board.is_clean()
-
-
 @pytest.fixture(params=TRANSPORTS)
 def launcher(request, tmp_path, monkeypatch):
     assert request.param in DEVICES, "a new transport: give this test a device of it"
@@ -96,7 +91,7 @@ def launcher(request, tmp_path, monkeypatch):
 
 def test_a_channel_keeps_what_channels_promise(launcher, tmp_path):
     model = tmp_path / "model.rep"
-    replaying.model(model, us=100)
+    replay.model(model, us=100)
     with launcher.launch() as channel:
         assert read_hello(channel, runtimes=("none",)).agent
         path = channel.push(model, "model.rep")
@@ -114,6 +109,6 @@ def test_a_channel_keeps_what_channels_promise(launcher, tmp_path):
 
 
 def test_a_session_without_its_runtime_is_refused_by_name(launcher, tmp_path):
-    model = replaying.model(tmp_path / "model.rep", us=100)
+    model = replay.model(tmp_path / "model.rep", us=100)
     with launcher.launch() as channel, pytest.raises(DeviceError, match="runtime 'no-such-runtime' is not usable on this device"):
         run_session(channel, [], PLAN, runtime="no-such-runtime", probe=model, reference=model, on_measured=print)

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hwnas.profiler.check import check, read_hello
 from hwnas.profiler.local import LocalLauncher
 from hwnas.profiler.session import Job, run_session
 from tests.agent.models import onnx_convolution, tflite_relu
+from tests.rig.board import soon
 
 PLAN = MeasurePlan(min_repeats=5, max_seconds=120.0, warmup=1)
 
@@ -119,12 +119,9 @@ def children_of(pid):
     return [c for c in children if b"hwnas_agent" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
-def wait_until_stopped(task):
-    for _ in range(1000):
-        if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T":
-            return
-        time.sleep(0.01)
-    pytest.fail("the agent does not stop")
+def stopped(pid):
+    """Whether every thread of a process stands still."""
+    return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in Path(f"/proc/{pid}/task").iterdir())
 
 
 def test_closing_ends_the_agent_also_one_that_is_measuring(tmp_path):
@@ -145,8 +142,7 @@ def test_an_agent_that_does_not_listen_is_killed(monkeypatch):
         read_hello(channel, runtimes=("none",))
         (agent,) = children_of(os.getpid())
         os.kill(agent, signal.SIGSTOP)
-        for task in Path(f"/proc/{agent}/task").iterdir():
-            wait_until_stopped(task)
+        assert soon(lambda: stopped(agent)), "the agent does not stop"
     assert children_of(os.getpid()) == []
 
 

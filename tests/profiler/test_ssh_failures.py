@@ -19,7 +19,8 @@ from hwnas.profiler.session import Job, run_session
 from hwnas.profiler.ssh import SshLauncher
 from tests.agent.models import onnx_convolution
 from tests.profiler.test_session import HELLO, READY, result
-from tests.rig.sshd import board, free_port
+from tests.rig.board import free_port
+from tests.rig.sshd import board
 
 pytest.importorskip("paramiko")
 assert board  # a fixture

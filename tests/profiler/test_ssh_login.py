@@ -1,7 +1,6 @@
 """Who is let in over ssh, and which device is believed to be the one: keys, agents, host keys, jump hosts, on a real sshd."""
 
 import subprocess
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from hwnas.core.errors import AuthFailed, HostKeyMismatch, Unreachable
 from hwnas.profiler.check import read_hello
 from hwnas.profiler.hostkeys import pin_key
 from tests.profiler.test_ssh import answers, launcher
+from tests.rig.board import soon
 from tests.rig.sshd import board, make_key, running
 
 pytest.importorskip("paramiko")
@@ -67,10 +67,7 @@ def test_a_key_of_the_users_agent_is_used_only_when_asked_for(board, monkeypatch
         pytest.skip("no ssh-agent here")
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        for _ in range(200):
-            if socket.exists() and subprocess.run(["ssh-add", "-q", str(board.key)], capture_output=True).returncode == 0:
-                break
-            time.sleep(0.05)
+        assert soon(lambda: socket.exists() and subprocess.run(["ssh-add", "-q", str(board.key)], capture_output=True).returncode == 0)
         with pytest.raises(AuthFailed, match="no key"):
             launcher(board.device(key="")).launch()
         assert answers(board, key="", agent=True)

@@ -34,7 +34,7 @@ def device(tmp_path):
 
     @cache
     def python(ms):
-        return interpreter(tmp_path / str(ms), {sha256_file(model): [ms]}, boot_id="here")
+        return interpreter(tmp_path / str(ms), {sha256_file(model): [ms]}, boot_id="here", locks=tmp_path)
 
     python.model = model
     return python

@@ -11,24 +11,20 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from hwnas.core.access import AdbOptions
 from hwnas.core.device import Device
-from tests.rig.processes import naming
+from tests.rig import board as boards
+from tests.rig.pythons import cache
 from tests.rig.relay import Relay, connect_inside
 
-PATIENCE_S = 30.0
-CLEAN_S = 90.0
-"""An agent whose line stands still ends by its host's silence, after half a minute."""
 ADBD_PORT = 5555
-ROOTFS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwnas" / "rig" / "adbd-trixie"
+ROOTFS = cache() / "adbd-trixie"
 """As in tests/rig/setup.sh."""
 
 
@@ -49,19 +45,11 @@ def missing() -> str:
     return ""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Board:
+class Board(boards.Board):
     """A running adbd, the line to it, and the adb server of the host's side."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.home = root / "home"
-        self.home.mkdir(parents=True)
+        super().__init__(root)
         self.programs = root / "bin"
         """Programs that only the board has."""
         self.programs.mkdir()
@@ -69,7 +57,7 @@ class Board:
         self.process: subprocess.Popen[bytes] | None = None
         self.server: subprocess.Popen[bytes] | None = None
         self.relay = Relay(lambda: connect_inside(self.pid, ADBD_PORT))
-        self.server_port = _free_port()
+        self.server_port = boards.free_port()
 
     @property
     def serial(self) -> str:
@@ -81,21 +69,9 @@ class Board:
             raise OSError("adbd does not run")
         return self.process.pid
 
-    @property
-    def work_folders(self) -> list[str]:
-        """What agents left behind."""
-        return sorted(p.name for p in self.home.glob("hwnas/*"))
-
     def device(self, name: str = "board", *, address: str | None = None, **options: object) -> Device:
         fields: dict[str, object] = {"server": f"127.0.0.1:{self.server_port}", "python": sys.executable, "folder": f"{self.home}/hwnas"}
         return Device(name, "adb", self.serial if address is None else address, adb=AdbOptions(**{**fields, **options}))  # type: ignore[arg-type]
-
-    def python(self, behaviour: str) -> str:
-        """An interpreter that does ``behaviour`` (shell) in place of the agent, and is a real one otherwise."""
-        path = self.root / "python"
-        path.write_text(f'#!/bin/sh\ncase "$*" in *agent.pyz\\ --work*) ;; *) exec {sys.executable} "$@";; esac\n{behaviour}\n')
-        path.chmod(0o755)
-        return str(path)
 
     def start(self) -> None:
         """Until adbd listens and the adb server answers."""
@@ -114,7 +90,7 @@ class Board:
                 start_new_session=True,
                 cwd=self.home,
             )
-        self._until(self._listens, self.process, "adbd")
+        self.begun(self.process, self._listens, "adbd")
         self._networks.add(Path(f"/proc/{self.pid}/ns/net").stat().st_ino)
 
     def start_adbd_again(self) -> None:
@@ -124,7 +100,7 @@ class Board:
 
     def start_server(self) -> None:
         with (self.root / "server.log").open("ab") as log:
-            self.server = subprocess.Popen(
+            self.server = server = subprocess.Popen(
                 [*_program("adb"), "-P", str(self.server_port), "nodaemon", "server"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -132,33 +108,13 @@ class Board:
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root), "TMPDIR": str(self.root), "ADB_MDNS": "0", "ADB_USB": "0"},
                 start_new_session=True,
             )
-        self._until(self._answers, self.server, "the adb server")
-
-    def _until(self, done, process, what: str) -> None:
-        for _ in range(int(PATIENCE_S / 0.02)):
-            if process.poll() is not None:
-                break
-            if done():
-                return
-            time.sleep(0.02)
-        logs = [(self.root / name).read_text(errors="replace")[-2000:] for name in ("log", "server.log") if (self.root / name).exists()]
-        raise RuntimeError(f"{what} does not start: {logs}")
+        self.begun(self.server, lambda: boards.listens(server.pid, self.server_port), "the adb server")
 
     def _listens(self) -> bool:
-        """Asked of the kernel, in the board's own network."""
-        wanted = f":{ADBD_PORT:04X} "
+        """In the board's own network, which it may not have yet."""
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{self.pid}/ns/net").stat().st_ino == Path("/proc/self/ns/net").stat().st_ino:
-                return False
-            for name in ("tcp", "tcp6"):
-                lines = Path(f"/proc/{self.pid}/net/{name}").read_text().splitlines()
-                if any(wanted in line.split(None, 2)[1] + " " and line.split()[3] == "0A" for line in lines):
-                    return True
-        return False
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.server_port), timeout=1):
-            return True
+            inside = Path(f"/proc/{self.pid}/ns/net").stat().st_ino != Path("/proc/self/ns/net").stat().st_ino
+            return inside and boards.listens(self.pid, ADBD_PORT)
         return False
 
     def processes(self) -> list[int]:
@@ -169,10 +125,6 @@ class Board:
                 if entry.name.isdigit() and (entry / "ns/net").stat().st_ino in self._networks:
                     found.append(int(entry.name))
         return found
-
-    def agents(self) -> list[int]:
-        """Whatever runs in a work folder of the board, whoever its parent is now."""
-        return naming(f"{self.home}/hwnas/")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to adbd alone."""
@@ -187,14 +139,6 @@ class Board:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait()
-
-    def is_clean(self) -> bool:
-        """Whether soon no agent and no folder of one is left."""
-        for _ in range(int(CLEAN_S / 0.05)):
-            if not self.agents() and not self.work_folders:
-                return True
-            time.sleep(0.05)
-        return False
 
     def stop_server(self) -> None:
         if self.server is not None:

@@ -34,12 +34,19 @@ def served() -> tuple[str, ...]:
         return ()
 
 
-def missing() -> str:
-    """What an end-to-end test lacks here; empty where nothing is missing."""
+def no_browser() -> str:
+    """Why no browser can be driven here; empty where one can."""
     if shutil.which("chromium") is None:
         return "no chromium here (tests/rig/setup.sh installs it)"
     if importlib.util.find_spec("playwright") is None:
         return "playwright is not installed (make setup)"
+    return ""
+
+
+def missing() -> str:
+    """What an end-to-end test with the page's own runtime lacks here; empty where nothing is missing."""
+    if no_browser():
+        return no_browser()
     try:
         web_files()
     except DeviceError as problem:

@@ -9,7 +9,7 @@ import hashlib
 import sys
 from collections import deque
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,13 +47,16 @@ class PretendChannel:
     """How long the probe takes in each of the next sessions; `LEVEL_US` after that. Models are slower in proportion."""
 
     def __init__(self):
-        self.messages = deque()
-        self.jobs = {}
+        self.messages: deque[dict[str, Any]] = deque()
+        self.jobs: dict[str, Path] = {}
 
     def send(self, message):
         if message["type"] == "hello":
             max_ir, max_opset = self.reads
-            limits = {"onnxruntime": {"max_ir": max_ir, "max_opset": max_opset}, "litert": {"max_ir": None, "max_opset": None}}
+            limits: dict[str, dict[str, Any]] = {
+                "onnxruntime": {"max_ir": max_ir, "max_opset": max_opset},
+                "litert": {"max_ir": None, "max_opset": None},
+            }
             found = {name: {"version": "0", "reason": None, **limit} for name, limit in limits.items()}
             for name in self.lacks:
                 found[name] |= {"version": None, "reason": "not installed"}

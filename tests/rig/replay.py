@@ -1,4 +1,8 @@
-"""Devices that replay recorded durations: real agents, over real channels, of machines that are not there."""
+"""Devices that replay recorded durations: real agents, over real channels, of machines that are not there.
+
+For tests of everything but measuring itself: the same durations give the same samples, whatever this machine does meanwhile. Boards that
+share this machine are different devices.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,17 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import hwnas_agent
-
 from hwnas.core.serial import sha256_file
-from hwnas.pipeline.context import Context
-from hwnas.pipeline.goals import Target
-from hwnas.pipeline.profiling import prepared
-from hwnas.workspace import Workspace
+from tests.rig.board import stand_in
 from tests.rig.pretend import samples_ms
 
 HERE = Path(__file__).with_name("recorded")
-AGENT = str(Path(hwnas_agent.__file__).parents[1])
 
 
-def model_files(root: Path, runtime: str = "onnxruntime") -> list[Path]:
-    """Every file that a profile in the workspace at ``root`` measures on a runtime, written."""
-    descriptor = root / "devices" / "model.toml"
-    descriptor.write_text(f'transport = "local"\nruntimes = ["{runtime}"]\n')
-    work = prepared(Context(Workspace.open(root)), Target("model", runtime, "fp32"))
-    descriptor.unlink()
-    return [*(model.path for model in work.models), work.rig.probe, work.rig.reference]
+def model(path: Path, *, us: float, pace_ms: float = 0.0, size_bytes: int = 0) -> Path:
+    """Write a model that takes so long, and really ``pace_ms``; ``size_bytes`` of padding make it large to push."""
+    path.write_text(json.dumps({"us": us, "pace_ms": pace_ms, "padding": "x" * size_bytes}))
+    return path
 
 
 def recording(models: Iterable[Path], *, slow: float) -> dict[str, list[float]]:
@@ -35,25 +30,31 @@ def recording(models: Iterable[Path], *, slow: float) -> dict[str, list[float]]:
     return {sha256_file(path): [round(ms, 6) for ms in samples_ms(path, slow=slow)] for path in models}
 
 
-def interpreter(folder: Path, recorded: Mapping[str, list[float]], *, boot_id: str, silent_after_s: float | None = None) -> str:
-    """A Python whose agent replays, as a device of its own; after so many seconds of measuring it stands still.
+def interpreter(
+    folder: Path,
+    recorded: Mapping[str, list[float]] | None = None,
+    *,
+    boot_id: str | None = None,
+    locks: Path | None = None,
+    silence_s: float | None = None,
+    silent_after_s: float | None = None,
+) -> str:
+    """A Python in ``folder`` whose agent replays what was ``recorded``, or models of `model`.
 
-    Devices are one by ``boot_id`` and by the folder that theirs are in, which also has their locks.
+    Devices are one if they have their ``locks`` in one folder (``folder`` where none is named) and the same ``boot_id`` (this machine's
+    where none is given). The agent bears so much silence of its host, and stands still itself after so many seconds of measuring.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recording.json").write_text(json.dumps(recorded))
     setting = {
-        "agent": AGENT,
-        "recording": str(folder / "recording.json"),
+        "recorded": recorded,
         "boot_id": boot_id,
+        "locks": str(locks or folder),
+        "silence_s": silence_s,
         "silent_after_s": silent_after_s,
-        "locks": str(folder.parent),
     }
-    path = folder / "python"
-    environment = f"PYTHONPATH={shlex.quote(str(HERE))} HWNAS_REPLAY={shlex.quote(json.dumps(setting))}"
-    path.write_text(f'#!/bin/sh\nexec env {environment} {shlex.quote(sys.executable)} "$@"\n')
-    path.chmod(0o755)
-    return str(path)
+    (folder / "setting.json").write_text(json.dumps(setting))
+    agent = [sys.executable, str(HERE / "agent.py"), str(folder)]
+    return stand_in(folder / "python", f'exec {shlex.join(agent)} "$@"')
 
 
 def web_runtime(folder: Path, recorded: Mapping[str, list[float]]) -> dict[str, Path]:

@@ -54,9 +54,7 @@ def pretend():
 
 def write_workspace(root: Path, *, runtimes=("onnxruntime", "litert")) -> Path:
     from hwnas.space.family import find_space
-    from hwnas.space.mobilenet_v3 import MobileNetV3  # registers the family
 
-    assert MobileNetV3
     sizes = find_space("tiny-32").choices[0].options
     files = {"hwnas.toml": CONFIG.format(sizes=f"{sizes[0]}, {sizes[-1]}"), "devices/toy.toml": DEVICE}
     files |= {f"export/recipes/toy-{runtime}.toml": RECIPE.format(runtime=runtime) for runtime in runtimes}
@@ -65,6 +63,20 @@ def write_workspace(root: Path, *, runtimes=("onnxruntime", "litert")) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
+
+
+def model_files(root: Path, runtime: str = "onnxruntime") -> list[Path]:
+    """Every file that a profile in the workspace at ``root`` measures on a runtime, written."""
+    from hwnas.pipeline.context import Context
+    from hwnas.pipeline.goals import Target
+    from hwnas.pipeline.profiling import prepared
+    from hwnas.workspace import Workspace
+
+    descriptor = root / "devices" / "model.toml"
+    descriptor.write_text(f'transport = "local"\nruntimes = ["{runtime}"]\n')
+    work = prepared(Context(Workspace.open(root)), Target("model", runtime, "fp32"))
+    descriptor.unlink()
+    return [*(model.path for model in work.models), work.rig.probe, work.rig.reference]
 
 
 @pytest.fixture

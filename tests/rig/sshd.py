@@ -11,10 +11,8 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,9 +20,8 @@ import pytest
 from hwnas.core.access import SshOptions
 from hwnas.core.device import Device
 from hwnas.profiler.hostkeys import HostKey, pin_key
-from tests.rig.processes import naming
+from tests.rig import board as boards
 
-PATIENCE_S = 30.0
 CONFIG = """\
 ListenAddress {address}:{port}
 HostKey {root}/host_key
@@ -77,33 +74,22 @@ def make_key(path: Path, *options: str) -> Path:
     return path
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
-class Board:
+class Board(boards.Board):
     """A running sshd, and what a host needs to know of it."""
 
+    works = ".cache/hwnas"
+
     def __init__(self, root: Path, *, address: str = "127.0.0.1", port: int | None = None, before: tuple[str, ...] = ()) -> None:
-        self.root = root
+        super().__init__(root)
         self.address = address
-        self.port = port or free_port()
+        self.port = port or boards.free_port()
         self.before = before
-        self.home = root / "home"
-        self.home.mkdir(parents=True)
         make_key(root / "host_key")
         self.key = make_key(root / "user_key")
         shutil.copy(root / "user_key.pub", root / "authorized_keys")
         self.greet("")
         (root / "config").write_text(CONFIG.format(address=address, port=self.port, root=root))
         self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def work_folders(self) -> list[str]:
-        """What agents left behind."""
-        return sorted(p.name for p in self.home.glob(".cache/hwnas/*"))
 
     @property
     def host_key(self) -> HostKey:
@@ -130,13 +116,6 @@ class Board:
             (self.root / name).unlink()
         make_key(self.root / "host_key")
 
-    def python(self, behaviour: str) -> str:
-        """An interpreter that does ``behaviour`` (shell) in place of the agent, and is a real one otherwise."""
-        path = self.root / "python"
-        path.write_text(f'#!/bin/sh\ncase "$*" in *agent.pyz\\ --work*) ;; *) exec {sys.executable} "$@";; esac\n{behaviour}\n')
-        path.chmod(0o755)
-        return str(path)
-
     def start(self) -> None:
         """Until sshd answers."""
         if os.geteuid() == 0:
@@ -144,19 +123,7 @@ class Board:
         command = [*self.before, str(find_sshd()), "-D", "-e", "-f", str(self.root / "config")]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        for _ in range(int(PATIENCE_S / 0.02)):
-            if self.process.poll() is not None:
-                break
-            if self._listens():
-                return
-            time.sleep(0.02)
-        raise RuntimeError(f"sshd does not start: {(self.root / 'log').read_text()}")
-
-    def _listens(self) -> bool:
-        """Asked of the kernel: the board may be in a network of its own."""
-        wanted = f":{self.port:04X} "
-        found = Path(f"/proc/{self._pid}/net/tcp").read_text().splitlines()
-        return any(wanted in line.split(None, 2)[1] + " " and line.split()[3] == "0A" for line in found)
+        self.begun(self.process, lambda: boards.listens(self._pid, self.port), "sshd")
 
     @property
     def _pid(self) -> int:
@@ -172,24 +139,12 @@ class Board:
                     found += [int(child) for child in (task / "children").read_text().split()]
         return found
 
-    def agents(self) -> list[int]:
-        """Agents that run on the board, whoever their parent is now."""
-        return naming(f"{self.home}/.cache/hwnas/")
-
     def signal(self, number: signal.Signals, *, only_sshd: bool = True) -> None:
         """Send a signal to every sshd of the board."""
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 if not only_sshd or b"sshd" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, number)
-
-    def is_clean(self) -> bool:
-        """Whether soon no agent and no folder of one is left."""
-        for _ in range(int(PATIENCE_S / 0.05)):
-            if not self.agents() and not self.work_folders:
-                return True
-            time.sleep(0.05)
-        return False
 
     def stop(self) -> None:
         if self.process is not None:

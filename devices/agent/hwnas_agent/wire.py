@@ -12,8 +12,23 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Dict, Mapping
 
+from hwnas_agent.fields import (
+    Check,
+    flag,
+    integer,
+    integer_upto,
+    many,
+    matching,
+    number,
+    number_upto,
+    optional,
+    record,
+    scalar,
+    table,
+    text_upto,
+)
 from hwnas_agent.precision import QUANTILES
 
 VERSION = 1
@@ -24,15 +39,11 @@ HEARTBEAT_S = 2.0
 SILENCE_S = 30.0
 MAX_PREAMBLE_LINES = 64
 MAX_SAMPLES = 2000
-MAX_NUMBER = 1e15
-"""Far beyond every byte count and time that is sent, and small enough to be counted in nanoseconds."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAGIC = re.compile(r"^hwnas-(agent|host)/([0-9]{1,6})$")
 
 Message = Dict[str, Any]
-Check = Callable[[Any], bool]
 Schema = Mapping[str, Mapping[str, Check]]
 
 
@@ -45,102 +56,42 @@ def printable(text: str, limit: int = 300) -> str:
     return _CONTROL.sub(" ", text)[:limit]
 
 
-def _number(value: Any) -> bool:
-    # no math.isfinite: an integer that is too long for a float raises there; NaN fails every comparison
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBER
-
-
-def _upto_number(limit: float) -> Check:
-    return lambda value: _number(value) and value <= limit
-
-
-def _integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _text(limit: int) -> Check:
-    # half of a surrogate pair can be neither printed nor written to a file
-    return lambda value: isinstance(value, str) and len(value) <= limit and _SURROGATE.search(value) is None
-
-
-def _optional(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _many(check: Check, limit: int) -> Check:
-    return lambda value: isinstance(value, list) and len(value) <= limit and all(check(item) for item in value)
-
-
-def _table(check: Check, limit: int) -> Check:
-    name = _text(64)
-    return lambda value: isinstance(value, dict) and len(value) <= limit and all(name(k) and check(v) for k, v in value.items())
-
-
-def _record(later: Mapping[str, Check] | None = None, **fields: Check) -> Check:
-    """An object with these fields; those of ``later`` may be left out."""
-    possible = dict(fields, **(later or {}))
-
-    def fits(value: Any) -> bool:
-        if not isinstance(value, dict) or not fields.keys() <= value.keys() <= possible.keys():
-            return False
-        return all(possible[name](item) for name, item in value.items())
-
-    return fits
-
-
-def _scalar(value: Any) -> bool:
-    return _number(value) or _text(300)(value)
-
-
-def _matching(pattern: str) -> Check:
-    whole = re.compile(pattern)
-    return lambda value: isinstance(value, str) and whole.fullmatch(value) is not None
-
-
-def _upto(limit: int) -> Check:
-    return lambda value: _integer(value) and value <= limit
-
-
-_NAME, _ID, _PATH, _REASON = _text(64), _text(512), _text(4096), _text(600)
-_CORES = _many(_integer, 4096)
-_FACT = _record(value=_optional(_scalar), reason=_optional(_REASON))
-_RUNTIME = _record(version=_optional(_NAME), reason=_optional(_REASON), max_ir=_optional(_integer), max_opset=_optional(_integer))
-_EXECUTION = _record(by=_optional(_text(100)), fallbacks=_optional(_integer), note=_optional(_text(240)))
-_PLAN = _record(
+_NAME, _ID, _PATH, _REASON = text_upto(64), text_upto(512), text_upto(4096), text_upto(600)
+_CORES = many(integer, 4096)
+_FACT = record(value=optional(scalar), reason=optional(_REASON))
+_RUNTIME = record(version=optional(_NAME), reason=optional(_REASON), max_ir=optional(integer), max_opset=optional(integer))
+_EXECUTION = record(by=optional(text_upto(100)), fallbacks=optional(integer), note=optional(text_upto(240)))
+_PLAN = record(
     {
-        "statistic": _matching("|".join(QUANTILES)),
-        "max_rel_ci": _number,
-        "heat_s": _number,
+        "statistic": matching("|".join(QUANTILES)),
+        "max_rel_ci": number,
+        "heat_s": number,
     },
-    warmup=_integer,
-    min_repeats=_upto(MAX_SAMPLES),
-    least_repeats=_upto(MAX_SAMPLES),
-    min_total_ms=_number,
-    min_sample_us=_upto_number(1e6),
-    max_seconds=_number,
-    cooldown_s=_number,
+    warmup=integer,
+    min_repeats=integer_upto(MAX_SAMPLES),
+    least_repeats=integer_upto(MAX_SAMPLES),
+    min_total_ms=number,
+    min_sample_us=number_upto(1e6),
+    max_seconds=number,
+    cooldown_s=number,
     affinity=_CORES,
-    seed=_integer,
+    seed=integer,
 )
 
 TO_AGENT: Schema = {
     "ping": {},
-    "hello": {"runtimes": _many(_NAME, 16)},
+    "hello": {"runtimes": many(_NAME, 16)},
     "begin": {
         "runtime": _NAME,
-        "threads": _integer,
+        "threads": integer,
         "plan": _PLAN,
         "probe": _PATH,
         "reference": _PATH,
-        "quiet_level_us": _optional(_number),
+        "quiet_level_us": optional(number),
     },
-    "file": {"name": _matching(r"[0-9a-f]{64}(\.[a-z0-9]{1,16})?"), "sha256": _matching(r"[0-9a-f]{64}")},
-    "job": {"id": _ID, "path": _PATH, "only_busy?": _flag},
-    "start": {"jobs": _integer},
+    "file": {"name": matching(r"[0-9a-f]{64}(\.[a-z0-9]{1,16})?"), "sha256": matching(r"[0-9a-f]{64}")},
+    "job": {"id": _ID, "path": _PATH, "only_busy?": flag},
+    "start": {"jobs": integer},
 }
 
 FROM_AGENT: Schema = {
@@ -150,55 +101,55 @@ FROM_AGENT: Schema = {
         "python": _NAME,
         "system": _NAME,
         "arch": _NAME,
-        "libc": _optional(_NAME),
+        "libc": optional(_NAME),
         "cores": _CORES,
-        "runtimes": _table(_RUNTIME, 16),
-        "facts": _table(_FACT, 64),
+        "runtimes": table(_RUNTIME, 16),
+        "facts": table(_FACT, 64),
     },
-    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": _flag, "rails?": _many(_NAME, 16)},
-    "progress": {"finished": _integer, "accepted": _integer, "wanted": _integer, "quiet_share": _optional(_number)},
+    "ready": {"runtime_version": _NAME, "provider": _NAME, "cores": _CORES, "run_queue_seen": flag, "rails?": many(_NAME, 16)},
+    "progress": {"finished": integer, "accepted": integer, "wanted": integer, "quiet_share": optional(number)},
     "result": {
         "id": _ID,
-        "quiet_ms": _many(_number, MAX_SAMPLES),
-        "typical_ms": _many(_number, MAX_SAMPLES),
-        "rejected": _integer,
-        "load_ms": _number,
-        "first_ms": _number,
-        "runs_per_sample": _integer,
-        "quiet_level_us": _number,
-        "chunk": _integer,
+        "quiet_ms": many(number, MAX_SAMPLES),
+        "typical_ms": many(number, MAX_SAMPLES),
+        "rejected": integer,
+        "load_ms": number,
+        "first_ms": number,
+        "runs_per_sample": integer,
+        "quiet_level_us": number,
+        "chunk": integer,
         "execution": _EXECUTION,
-        "peak_memory_bytes?": _optional(_integer),
-        "energy_mj?": _optional(_number),
+        "peak_memory_bytes?": optional(integer),
+        "energy_mj?": optional(number),
     },
     "busy": {
         "id": _ID,
-        "busy_ms": _many(_number, MAX_SAMPLES),
-        "at_s": _many(_number, MAX_SAMPLES),
-        "rejected": _integer,
-        "load_ms": _number,
-        "first_ms": _number,
-        "runs_per_sample": _integer,
+        "busy_ms": many(number, MAX_SAMPLES),
+        "at_s": many(number, MAX_SAMPLES),
+        "rejected": integer,
+        "load_ms": number,
+        "first_ms": number,
+        "runs_per_sample": integer,
         "execution": _EXECUTION,
-        "peak_memory_bytes?": _optional(_integer),
-        "energy_mj?": _optional(_number),
+        "peak_memory_bytes?": optional(integer),
+        "energy_mj?": optional(number),
     },
     "failed": {"id": _ID, "reason": _REASON},
     "refused": {"reason": _REASON},
     "done": {
-        "results": _integer,
-        "short": _integer,
-        "fewest": _integer,
-        "visits": _integer,
-        "probes": _integer,
-        "quiet_level_us": _optional(_number),
-        "quiet_share": _optional(_number),
-        "reference_us": _many(_number, 4096),
-        "seconds": _number,
-        "hottest_c?": _optional(_number),
-        "throttled?": _many(_NAME, 16),
-        "cooled_s?": _number,
-        "heated_s?": _number,
+        "results": integer,
+        "short": integer,
+        "fewest": integer,
+        "visits": integer,
+        "probes": integer,
+        "quiet_level_us": optional(number),
+        "quiet_share": optional(number),
+        "reference_us": many(number, 4096),
+        "seconds": number,
+        "hottest_c?": optional(number),
+        "throttled?": many(_NAME, 16),
+        "cooled_s?": number,
+        "heated_s?": number,
     },
 }
 
@@ -291,7 +242,7 @@ class Decoder:
             raise WireError(f"a line is not JSON: {printable(str(problem), 120)}") from None
         message = check(value, self._schema)
         seq = message.get("seq")
-        if not _integer(seq) or seq != self._seq:
+        if not integer(seq) or seq != self._seq:
             raise WireError(f"a message has sequence number {printable(repr(seq), 40)}, not {self._seq}")
         self._seq += 1
         return message

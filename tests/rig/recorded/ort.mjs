@@ -1,4 +1,4 @@
-// In place of onnxruntime-web: models take the times that were recorded for them, and so does the worker's clock (see sitecustomize.py).
+// In place of onnxruntime-web: models take the times that were recorded for them, and so does the worker's clock (see agent.py).
 
 const RECORDED = /*RECORDED*/ {};
 const STEP_MS = 5;

@@ -10,6 +10,7 @@ import pytest
 from hwnas_agent import wire
 from hypothesis import strategies as st
 
+from hwnas.profiler.session import MOST_RESULTS
 from tests.rig.garbled import (
     CONVERSATION,
     DONE,
@@ -101,7 +102,7 @@ def test_bytes_that_trickle_in_end_with_the_deadline():
         ([HELLO, result(KEYS[0])], "ProtocolError"),
         ([HELLO, READY, result("never asked for")], "ProtocolError"),
         ([HELLO, READY, {"type": "failed", "id": "never asked for", "reason": "x"}], "ProtocolError"),
-        ([HELLO, READY, *[result(KEYS[0])] * 4], "ProtocolError"),
+        ([HELLO, READY, *[result(KEYS[0])] * (MOST_RESULTS + 1)], "ProtocolError"),
         ([HELLO, DONE], "ProtocolError"),
         ([HELLO, READY, DONE], "ProtocolError"),
         ([HELLO, READY, READY], "ProtocolError"),

@@ -6,7 +6,7 @@ from hwnas_agent import wire
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.fake import ScriptedChannel
-from hwnas.profiler.session import Job, run_session, stale
+from hwnas.profiler.session import MOST_RESULTS, Job, run_session, stale
 
 PLAN = MeasurePlan(min_repeats=3, max_seconds=5.0)
 HELLO = {
@@ -245,7 +245,7 @@ def test_a_session_has_a_deadline_even_when_the_agent_talks_on(tmp_path, monkeyp
         ([READY, HELLO], "'hello' in the middle"),
         ([READY, result("a", quiet_ms=[0.1])], "1 of 3 samples"),
         ([READY, result("a", typical_ms=[])], "3 of 3 samples"),
-        ([READY, *[result("a")] * 5], "again and again"),
+        ([READY, *[result("a")] * (MOST_RESULTS + 1)], "again and again"),
         ([READY, result("a"), DONE], "1 of 2 models measured"),
         ([READY, busy("a"), busy("a")], "come twice"),
         ([READY, busy("a", at_s=[0.0])], "without their times"),

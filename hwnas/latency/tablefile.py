@@ -1,8 +1,11 @@
 """Latency tables as files: JSON for reviewers, one summary line an entry, and the raw samples compressed beside it.
 
-``<stem>.json`` is sorted by key, so that ``git diff`` shows a regression line by line; its schema is ``latency_tables/schema.json``. What a
-line says is derived from ``<stem>.samples.json.gz``, and `read_table` compares the two. ``sha256`` is that of the canonical JSON of
-everything else in the file and ``samples_sha256`` that of the uncompressed samples: a torn or edited file is refused.
+``<stem>.json`` is sorted by key, so that ``git diff`` shows a regression line by line; its schema is `SCHEMA`. What a line says is derived
+from ``<stem>.samples.json.gz``, and `read_table` compares the two. ``sha256`` is that of the canonical JSON of everything else in the file
+and ``samples_sha256`` that of the uncompressed samples: a torn or edited file is refused.
+
+Version 2 adds published means in place of samples, and no plan where none is known. A table is written in the oldest version that can hold
+it, so that one written again keeps its bytes.
 """
 
 from __future__ import annotations
@@ -16,45 +19,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import ConfigDict
 
 from hwnas.core.arch import MAX_OPTIONS, Architecture
-from hwnas.core.device import QUANTILES, Fact, Measurement, MeasurePlan
+from hwnas.core.device import Fact, Measurement, MeasurePlan
 from hwnas.core.errors import TableError
 from hwnas.core.serial import STRICT, canonical_json, parse, plain, write_atomic
 from hwnas.latency.table import LatencyTable, Network, table_path
+from hwnas.latency.tableline import Line, difference, summary
 
-VERSION = 1
+VERSION = 2
+SCHEMA = Path(__file__).parents[1] / "assets" / "latency-table.schema.json"
+"""The published JSON Schema of all versions."""
 MAX_SAMPLES_BYTES = 1 << 29
-_DECIMALS = 6
-_TOLERANCE_MS = 2e-6
 _SECTIONS = ("entries", "networks")
 _LATER = ("min_sample_us", "statistic", "heat_s")
 """Fields of a plan that were added since; their defaults must stay what they are."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    n: int
-    rejected: int
-    p10_ms: float
-    p25_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    ci95_ms: tuple[float, float]
-    load_ms: float | None
-    first_ms: float | None
-    space: str | None = None
-    codes: tuple[int, ...] | None = None
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
-    version: Literal[1]
+    version: Literal[1, 2]
     sha256: str
     samples_sha256: str
     device: str
@@ -63,18 +48,18 @@ class _File:
     threads: int
     batch: int
     regime: str
-    plan: MeasurePlan
+    plan: MeasurePlan | None
     facts: Mapping[str, Fact]
-    overhead: _Line | None
-    entries: Mapping[str, _Line]
-    networks: Mapping[str, _Line]
+    overhead: Line | None
+    entries: Mapping[str, Line]
+    networks: Mapping[str, Line]
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    version: Literal[1]
+    version: Literal[1, 2]
     overhead: Measurement | None
     entries: Mapping[str, Measurement]
     networks: Mapping[str, Measurement]
@@ -87,14 +72,22 @@ def samples_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".json") + ".samples.json.gz")
 
 
-def _path_of(table: LatencyTable, root: Path) -> Path:
+def stored_at(table: LatencyTable, root: Path) -> Path:
+    """Where `write_table` stores ``table`` below ``root``."""
     context = {name: getattr(table, name) for name in ("device", "runtime", "precision", "threads", "batch", "regime")}
     return table_path(root, **context)
 
 
+def version_of(table: LatencyTable) -> int:
+    """The oldest version of the format that can hold ``table``."""
+    measured = [*table.entries.values(), *(network.measurement for network in table.networks.values())]
+    measured += [] if table.overhead is None else [table.overhead]
+    return 2 if table.plan is None or any(m.published is not None for m in measured) else 1
+
+
 def write_table(table: LatencyTable, root: Path) -> Path:
     """Store ``table`` where `table_path` says below ``root``, samples first, and return that path. The same table gives the same bytes."""
-    path = _path_of(table, root)
+    path = stored_at(table, root)
     raw = _samples_json(table)
     document = _document(table, hashlib.sha256(raw).hexdigest())
     write_atomic(samples_path(path), gzip.compress(raw, compresslevel=9, mtime=0))
@@ -115,13 +108,15 @@ def read_table(path: Path) -> LatencyTable:
         table = _assemble(file, samples)
     except TableError as problem:
         raise TableError(f"{path}: {problem}; {_REMEDY}") from None
+    if version_of(table) != file.version:
+        raise TableError(f"{path}: says version {file.version}, what it holds is version {version_of(table)}; {_REMEDY}")
     _require_place(path.absolute(), table)
     return table
 
 
 def _require_place(path: Path, table: LatencyTable) -> None:
     """A table lies where its context says: under another name it would be taken for one of another device, runtime or regime."""
-    own = _path_of(table, path.parents[1])
+    own = stored_at(table, path.parents[1])
     if own.parent != path.parent:
         raise TableError(f"{path}: the table is of device {table.device}, not {path.parent.name}; {_REMEDY}")
     if own != path:
@@ -154,37 +149,20 @@ def _assemble(file: _File, samples: _Samples) -> LatencyTable:
     )
 
 
-def _summary(measurement: Measurement) -> dict[str, Any]:
-    quantiles = np.quantile(np.asarray(measurement.samples_ms), list(QUANTILES.values()))
-    return {
-        "n": len(measurement.samples_ms),
-        "rejected": measurement.rejected,
-        **{f"{name}_ms": _rounded(value) for name, value in zip(QUANTILES, quantiles, strict=True)},
-        "ci95_ms": [_rounded(end) for end in measurement.interval_ms("p50")],
-        "load_ms": _rounded(measurement.load_ms),
-        "first_ms": _rounded(measurement.first_ms),
-    }
-
-
-def _rounded(value_ms: float | None) -> float | None:
-    """To the nanosecond, which is what clocks give."""
-    return None if value_ms is None else round(float(value_ms), _DECIMALS)
-
-
 def _document(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
     networks = {
-        key: {**_summary(network.measurement), "space": network.arch.space_id, "codes": list(network.arch.indices)}
+        key: {**summary(network.measurement), "space": network.arch.space_id, "codes": list(network.arch.indices)}
         for key, network in sorted(table.networks.items())
     }
     document = {
-        "version": VERSION,
+        "version": version_of(table),
         "sha256": "",
         "samples_sha256": samples_sha256,
         **table.context,
-        "plan": _plan(table.plan),
+        "plan": None if table.plan is None else _plan(table.plan),
         "facts": dict(sorted(table.facts.items())),
-        "overhead": None if table.overhead is None else _summary(table.overhead),
-        "entries": {key: _summary(table.entries[key]) for key in sorted(table.entries)},
+        "overhead": None if table.overhead is None else summary(table.overhead),
+        "entries": {key: summary(table.entries[key]) for key in sorted(table.entries)},
         "networks": networks,
     }
     return {**document, "sha256": _content_hash(document)}
@@ -218,12 +196,18 @@ def _dump(value: Any) -> str:
 
 def _samples_json(table: LatencyTable) -> bytes:
     value = {
-        "version": VERSION,
-        "overhead": table.overhead,
-        "entries": table.entries,
-        "networks": {key: network.measurement for key, network in table.networks.items()},
+        "version": version_of(table),
+        "overhead": None if table.overhead is None else _raw(table.overhead),
+        "entries": {key: _raw(measurement) for key, measurement in table.entries.items()},
+        "networks": {key: _raw(network.measurement) for key, network in table.networks.items()},
     }
     return canonical_json(value).encode()
+
+
+def _raw(measurement: Measurement) -> dict[str, Any]:
+    """Version 1 knows no published means."""
+    fields: dict[str, Any] = plain(measurement)
+    return {name: value for name, value in fields.items() if name != "published" or value is not None}
 
 
 def _read_text(path: Path) -> str:
@@ -274,32 +258,22 @@ def _read_samples(path: Path, sha256: str) -> _Samples:
 
 def _compare(path: Path, file: _File, samples: _Samples) -> None:
     """Every line must repeat what its samples give."""
+    if file.version != samples.version:
+        raise TableError(f"{path}: says version {file.version}, its samples version {samples.version}; {_REMEDY}")
     if (file.overhead is None) != (samples.overhead is None):
         raise TableError(f"{path}: overhead is only in the table or only in its samples; {_REMEDY}")
     if file.overhead is not None and samples.overhead is not None:
-        _compare_line(path, "overhead", file.overhead, samples.overhead)
+        _require_line(path, "overhead", file.overhead, samples.overhead)
     for section in _SECTIONS:
         lines, raw = getattr(file, section), getattr(samples, section)
         if lines.keys() != raw.keys():
             odd = min(lines.keys() ^ raw.keys())
             raise TableError(f"{path}: '{odd}' is only in the table or only in its samples; {_REMEDY}")
         for key, line in lines.items():
-            _compare_line(path, key, line, raw[key])
+            _require_line(path, key, line, raw[key])
 
 
-def _compare_line(path: Path, key: str, line: _Line, measurement: Measurement) -> None:
-    if not measurement.samples_ms:
-        raise TableError(f"{path}: '{key}' has no samples; {_REMEDY}")
-    for name, given in _summary(measurement).items():
-        said = getattr(line, name)
-        if not _same(said, given):
-            raise TableError(f"{path}: '{key}' says {name} {said}, its samples give {given}; {_REMEDY}")
-
-
-def _same(said: Any, given: Any) -> bool:
-    if isinstance(given, list):
-        return all(_same(a, b) for a, b in zip(said, given, strict=True))
-    if isinstance(given, float) and isinstance(said, float):
-        # the last digit of an interpolated quantile may differ from machine to machine
-        return abs(said - given) <= _TOLERANCE_MS
-    return bool(said == given)
+def _require_line(path: Path, key: str, line: Line, measurement: Measurement) -> None:
+    found = difference(line, measurement)
+    if found:
+        raise TableError(f"{path}: '{key}' {found}; {_REMEDY}")

@@ -47,3 +47,27 @@ def import_files(
     context = f"{runtime} {precision}, threads {threads}, batch {batch}, {regime}"
     sizes = table.facts["resolutions"]
     out.print(f"imported {len(table.blocks)} blocks of {table.facts['space']} at {sizes} px as {context}: {path}", soft_wrap=True)
+
+
+def merge_files(
+    files: Annotated[list[Path], typer.Argument(help="Tables of one context.")],
+    replace: Replace = False,
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Merge tables of one context into latency_tables/. What they say differently is an error; contexts are never mixed."""
+    from hwnas.latency.merging import merge
+    from hwnas.latency.tablefile import read_table
+    from hwnas.pipeline.tables import keep
+
+    workspace = open_workspace(folder)
+    merged = merge([read_table(path) for path in files])
+    path = keep(merged.table, workspace, replace=replace)
+    blocks, networks = len(merged.table.blocks), len(merged.table.networks)
+    if json:
+        found = {"file": str(path), **merged.table.context, "blocks": blocks, "networks": networks, "left_out": list(merged.left_out)}
+        show_json(found)
+        return
+    if merged.left_out:
+        err.print(f"[yellow]note:[/] facts that differ were left out: {', '.join(merged.left_out)}", soft_wrap=True)
+    out.print(f"merged {blocks} blocks and {networks} networks: {path}", soft_wrap=True)

@@ -8,17 +8,21 @@ from typing import Annotated
 
 import typer
 
+from hwnas.cli.audits import check, diff
 from hwnas.cli.console import out, show_facts, show_json, show_table
-from hwnas.cli.imports import import_files
+from hwnas.cli.imports import import_files, merge_files
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.core.errors import TableError
 from hwnas.core.serial import plain
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import read_table, write_table
-from hwnas.pipeline.tables import below, table_files
+from hwnas.pipeline.tables import below, named_tables
 
 app = typer.Typer(help="Latency tables: show, accept, import, compare, audit and merge them.", no_args_is_help=True)
 app.command("import")(import_files)
+app.command("merge")(merge_files)
+app.command("check")(check)
+app.command("diff")(diff)
 
 
 @app.command("show")
@@ -30,7 +34,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a table holds: where it was measured, how quiet the device was, its slowest blocks."""
-    tables = [(path, read_table(path)) for path in _paths(folder, name, runtime)]
+    workspace = None if name.endswith(".json") else open_workspace(folder)
+    tables = [(path, read_table(path)) for path in named_tables(workspace, name, runtime)]
     if json:
         show_json([_facts(path, table) | {"blocks": {k: m.quantile_ms("p50") for k, m in table.blocks.items()}} for path, table in tables])
         return
@@ -70,10 +75,6 @@ def accept(
         return
     for entry in accepted:
         out.print(f"accepted {entry['file']}", soft_wrap=True)
-
-
-def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
-    return [Path(name)] if name.endswith(".json") else table_files(open_workspace(folder), name, runtime)
 
 
 def _facts(path: Path, table: LatencyTable) -> dict[str, object]:

@@ -12,7 +12,7 @@ from hwnas.core.errors import TableError
 from hwnas.core.serial import content_id, sha256_file
 from hwnas.latency.foreign import blocks_from
 from hwnas.latency.foreignfile import read_rows
-from hwnas.latency.table import LatencyTable
+from hwnas.latency.table import LatencyTable, base_key
 from hwnas.space.family import FAMILIES, Blockwise, SpaceOptions, blockwise, find_space
 
 SPACE_FACT = "space"
@@ -56,7 +56,7 @@ def import_table(
     name = space or _space_of(found.entries, paths[0])
     whole = find_space(name)
     words = {block.key for block in blockwise(whole).vocabulary(whole)}
-    strange = sorted({key.partition("@")[0] for key in found.entries} - words)
+    strange = sorted({base_key(key) for key in found.entries} - words)
     if not words & found.entries.keys():
         raise TableError(f"{paths[0]}: no block of space '{name}' is in it; its first block is {strange[0]}")
     facts: dict[str, Fact] = {

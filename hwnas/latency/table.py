@@ -25,6 +25,11 @@ def key_at(key: str, resolution: int) -> str:
     return f"{key}{_AT}{resolution}"
 
 
+def base_key(key: str) -> str:
+    """The key without the input size that `key_at` adds."""
+    return key.partition(_AT)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A whole network that was measured."""
@@ -130,6 +135,12 @@ class LatencyTable:
         wrong = [f"{name} {have}, not {wanted[name]}" for name, have in self.context.items() if have != wanted[name]]
         if wrong:
             raise TableError(f"{self.label}: the table is of {', '.join(wrong)}; measure what is needed with 'hwnas profile {device}'")
+
+    def require_like(self, other: LatencyTable) -> None:
+        """Raise `TableError` unless both tables were measured in the same context: others are never compared nor merged."""
+        wrong = [f"{name} {value}, not {self.context[name]}" for name, value in other.context.items() if value != self.context[name]]
+        if wrong:
+            raise TableError(f"{self.label}: the other table is of {', '.join(wrong)}; only tables of one context belong together")
 
     def missing(self, blocks: Iterable[Block]) -> tuple[Block, ...]:
         """Those of ``blocks`` that were not measured, in their order."""

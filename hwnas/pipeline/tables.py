@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from hwnas.core.arch import SearchSpace, constants_of
 from hwnas.core.errors import ConfigError, TableError
 from hwnas.core.registry import suggest
+from hwnas.latency.importing import RESOLUTIONS_FACT, SPACE_FACT
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import read_table, stored_at, write_table
+from hwnas.pipeline.searching import has_space, stored_space
+from hwnas.space.family import SpaceOptions, find_space
 from hwnas.workspace import Workspace
 
 _PREFERRED = {"precision": "fp32", "regime": "quiet", "threads": 1, "batch": 1}
@@ -21,6 +26,23 @@ def table_files(workspace: Workspace, device: str, runtime: str | None = None) -
         of = f"device '{device}'" if runtime is None else f"device '{device}' with runtime '{runtime}'"
         raise TableError(f"no table of {of} in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace, device)}")
     return found
+
+
+def named_tables(workspace: Workspace | None, name: str, runtime: str | None = None) -> list[Path]:
+    """A table's file itself, or all tables of the device ``name``, for which a workspace is needed."""
+    return [Path(name)] if name.endswith(".json") or workspace is None else table_files(workspace, name, runtime)
+
+
+def pairs_of(workspace: Workspace, device: str, runtime: str | None = None) -> list[tuple[Path, Path]]:
+    """Each accepted table of a device with the measured one of the same context; without any, `TableError`."""
+    accepted = {path.name: path for path in below(workspace.accepted_tables, device, runtime)}
+    pairs = [(accepted[path.name], path) for path in below(workspace.store.tables, device, runtime) if path.name in accepted]
+    if not pairs:
+        raise TableError(
+            f"device '{device}' has no table in both {workspace.accepted_tables} and {workspace.store.tables}; "
+            f"give two files, or run 'hwnas profile {device}'"
+        )
+    return pairs
 
 
 def below(root: Path, device: str, runtime: str | None = None) -> list[Path]:
@@ -57,6 +79,29 @@ def one_table(workspace: Workspace, device: str, asked: Mapping[str, str | int |
         there = "; ".join(path.stem for path, _ in fitting)
         raise ConfigError(f"device '{device}' has several tables ({there}); say which with --runtime, --precision, --threads or --regime")
     return fitting[0]
+
+
+def spaces_of(table: LatencyTable, workspace: Workspace | None, name: str | None, resolutions: Sequence[int]) -> tuple[SearchSpace, ...]:
+    """The spaces whose blocks ``table`` should have, one a resolution: ``name`` where it is given, else what it was imported for.
+
+    Without either, that of the workspace's stored predictors; none where there are none.
+    """
+    known = str(table.facts.get(RESOLUTIONS_FACT) or "").split() if name is None else []
+    said = name or table.facts.get(SPACE_FACT)
+    if said is not None:
+        space = find_space(str(said), SpaceOptions(resolutions=tuple(resolutions) or tuple(map(int, known))))
+    elif workspace is not None and has_space(workspace):
+        space = stored_space(workspace)
+    else:
+        return ()
+    sizes = [int(option) for option in space.choices[space.index("resolution")].options]
+    return tuple(find_space(space.name, replace(options_of(space), resolutions=(size,))) for size in sizes)
+
+
+def options_of(space: SearchSpace) -> SpaceOptions:
+    """What a workspace's data set on the preset of ``space``."""
+    constants = constants_of(space)
+    return SpaceOptions(constants["channels"], constants["classes"])
 
 
 def keep(table: LatencyTable, workspace: Workspace, *, replace: bool) -> Path:

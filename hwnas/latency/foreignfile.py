@@ -169,6 +169,8 @@ def _published(values: Mapping[str, str], where: str, factor: float) -> Publishe
 
 def _figure(text: str, name: str, where: str) -> float:
     try:
+        if "_" in text or not text.isascii():  # float() reads 1_0 and digits of any script
+            raise ValueError
         value = float(text)
     except ValueError:
         raise TableError(f"{where}: {name} {text[:40]!r} is no number") from None

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.device import Published
@@ -184,6 +184,8 @@ def changed(tmp_path: Path, **change: str) -> Path:
         ({"mean_ms": "-0.5"}, "a mean of -0.5; a time must be finite and above 0"),
         ({"mean_ms": "0"}, "a mean of 0;"),
         ({"mean_ms": "fast"}, "mean 'fast' is no number"),
+        ({"mean_ms": "1_0"}, "mean '1_0' is no number"),
+        ({"mean_ms": "\u0663"}, "is no number"),
         ({"mean_ms": ""}, "mean is empty"),
         ({"std_ms": "-1"}, "a spread of -1; it cannot be negative"),
         ({"std_ms": "nan"}, "std nan"),
@@ -235,6 +237,27 @@ def test_a_head_without_a_part_is_refused(tmp_path: Path) -> None:
 )
 def test_a_wrong_column_is_named(tmp_path: Path, header: tuple[str, ...], says: str) -> None:
     refused(write_csv(tmp_path / "t.csv", rows_of(224), header), says)
+
+
+@settings(max_examples=25)
+@given(at=st.floats(0, 1), put=st.text(max_size=3), cut=st.integers(0, 30), form=st.sampled_from(["csv", "yaml"]))
+def test_nothing_but_the_documented_error_comes_of_a_damaged_file(
+    tmp_path_factory: pytest.TempPathFactory, at: float, put: str, cut: int, form: str
+) -> None:
+    rows = timed(operations(proxyless()))[:20]
+    path = tmp_path_factory.mktemp("damaged") / f"t.{form}"
+    text = (write_csv if form == "csv" else write_yaml)(path, rows).read_text()
+    place = int(at * len(text))
+    path.write_bytes((text[:place] + put + text[place + cut :]).encode("utf-8", "surrogatepass"))
+    assert "\n" not in said_of(path)
+
+
+def said_of(path: Path) -> str:
+    try:
+        imported(path)
+    except TableError as problem:
+        return str(problem)
+    return ""
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, 3000, -5])

@@ -13,9 +13,9 @@ from hwnas.cli.console import out, show_facts, show_json, show_table
 from hwnas.cli.imports import import_files, merge_files
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.core.errors import TableError
-from hwnas.core.serial import plain
+from hwnas.core.serial import plain, read_json
 from hwnas.latency.table import LatencyTable
-from hwnas.latency.tablefile import read_table, write_table
+from hwnas.latency.tablefile import SCHEMA, read_table, write_table
 from hwnas.pipeline.tables import below, named_tables
 
 app = typer.Typer(help="Latency tables: show, accept, import, compare, audit and merge them.", no_args_is_help=True)
@@ -51,6 +51,12 @@ def show(
             rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", interval, m.count, "-" if m.published else m.rejected, memory, energy))
         columns = ("block", "p50 us", "95 % interval", "samples", "rejected", "peak MiB", "mJ")
         show_table(columns, rows, title=f"slowest {len(rows)} of {len(table.blocks)} blocks")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of a table's file, of all versions."""
+    show_json(read_json(SCHEMA))
 
 
 @app.command("accept")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,6 @@ QUANTILES = {"p10": 0.10, "p25": 0.25, "p50": 0.50, "p90": 0.90, "p99": 0.99}
 REGIMES = ("quiet", "typical", "busy", "sustained")
 MAX_CORES = 1024
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-_NORMAL_975 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,11 @@ class Published:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    @property
-    def interval_ms(self) -> tuple[float, float]:
-        """The 95 % interval of the mean by the normal law; without a standard deviation it is unknown, from 0 to infinity."""
+    def interval_ms(self, *, confidence: float = 0.95) -> tuple[float, float]:
+        """The interval of the mean by the normal law, in ms; without a standard deviation it is unknown, from 0 to infinity."""
         if self.std_ms is None:
             return 0.0, math.inf
-        half = _NORMAL_975 * self.std_ms / math.sqrt(self.count)
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.std_ms / math.sqrt(self.count)
         return max(self.mean_ms - half, 0.0), self.mean_ms + half
 
 
@@ -198,7 +197,7 @@ class Measurement:
         """
         value = self.quantile_ms(statistic)
         if self.published is not None:
-            return self.published.interval_ms
+            return self.published.interval_ms(confidence=confidence)
         low, high = quantile_interval(self.samples_ms, QUANTILES[statistic], confidence=confidence)
         return min(low, value), max(high, value)
 

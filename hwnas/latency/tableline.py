@@ -42,7 +42,7 @@ def summary(measurement: Measurement) -> dict[str, Any]:
     """The fields of the line of ``measurement`` by name; what it does not have is left out."""
     said = measurement.published
     if said is not None:
-        ends = None if said.std_ms is None else [_rounded(end) for end in said.interval_ms]
+        ends = None if said.std_ms is None else [_rounded(end) for end in said.interval_ms()]
         return {"n": said.count, "mean_ms": _rounded(said.mean_ms), "std_ms": _rounded(said.std_ms), "ci95_ms": ends}
     quantiles = np.quantile(np.asarray(measurement.samples_ms), list(QUANTILES.values()))
     return {

@@ -6,17 +6,11 @@ import pytest
 
 from hwnas.latency.tablefile import read_table, write_table
 from tests.cli.test_commands import hw, hw_json, snapshot
+from tests.cli.test_tables import TOML
 from tests.latency.published import operations, proxyless, timed, write_csv
 from tests.latency.tables import make_table, tiny_space
 from tests.latency.test_audit import TABLE as PHONE
 from tests.latency.test_audit import scaled
-
-TOML = """\
-[data]
-source = "digits"
-[space]
-preset = "tiny-32"
-"""
 
 
 @pytest.fixture

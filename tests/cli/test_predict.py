@@ -9,15 +9,9 @@ from hwnas.cli.main import call
 from hwnas.latency.tablefile import write_table
 from hwnas.space.family import family_of
 from tests.cli.test_commands import hw, hw_json, snapshot
+from tests.cli.test_tables import TOML
 from tests.latency.published import ofa, operations, proxyless, timed, write_csv, write_yaml
 from tests.latency.tables import make_table, tiny_space
-
-TOML = """\
-[data]
-source = "digits"
-[space]
-preset = "tiny-32"
-"""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import agent, devices, init, profiles, spaces, tables, work
+from hwnas.cli import agent, devices, init, predict, profiles, spaces, tables, work
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -37,6 +37,7 @@ app.command()(work.run)
 app.command()(profiles.profile)
 app.command()(work.train)
 app.command()(work.search)
+app.command()(predict.predict)
 app.command()(work.export)
 app.command()(work.verify)
 

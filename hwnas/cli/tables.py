@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hwnas.cli.audits import check, diff
 from hwnas.cli.console import out, show_facts, show_json, show_table
+from hwnas.cli.imports import import_files, merge_files
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.core.errors import TableError
-from hwnas.core.registry import suggest
-from hwnas.core.serial import plain
+from hwnas.core.serial import plain, read_json
 from hwnas.latency.table import LatencyTable
-from hwnas.latency.tablefile import read_table, write_table
-from hwnas.workspace import Workspace
+from hwnas.latency.tablefile import SCHEMA, read_table, write_table
+from hwnas.pipeline.tables import below, named_tables
 
-app = typer.Typer(help="Latency tables: show one, accept a measured one.", no_args_is_help=True)
+app = typer.Typer(help="Latency tables: show, accept, import, compare, audit and merge them.", no_args_is_help=True)
+app.command("import")(import_files)
+app.command("merge")(merge_files)
+app.command("check")(check)
+app.command("diff")(diff)
 
 
 @app.command("show")
@@ -28,22 +34,29 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a table holds: where it was measured, how quiet the device was, its slowest blocks."""
-    tables = [(path, read_table(path)) for path in _paths(folder, name, runtime)]
+    workspace = None if name.endswith(".json") else open_workspace(folder)
+    tables = [(path, read_table(path)) for path in named_tables(workspace, name, runtime)]
     if json:
-        show_json([_facts(path, table) | {"blocks": {k: m.quantile_ms("p50") for k, m in table.entries.items()}} for path, table in tables])
+        show_json([_facts(path, table) | {"blocks": {k: m.quantile_ms("p50") for k, m in table.blocks.items()}} for path, table in tables])
         return
     for path, table in tables:
         show_facts(_facts(path, table))
-        slowest = sorted(table.entries.items(), key=lambda item: -item[1].quantile_ms("p50"))[:top]
+        slowest = sorted(table.blocks.items(), key=lambda item: -item[1].quantile_ms("p50"))[:top]
         rows = []
         for key, m in slowest:
             low, high = m.interval_ms("p50")
             memory = "-" if m.peak_memory_bytes is None else f"{m.peak_memory_bytes / 2**20:.1f}"
             energy = "-" if m.energy_mj is None else f"{m.energy_mj:.3f}"
-            interval = f"{1e3 * low:.1f} to {1e3 * high:.1f}"
-            rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", interval, len(m.samples_ms), m.rejected, memory, energy))
+            interval = f"{1e3 * low:.1f} to {1e3 * high:.1f}" if math.isfinite(high) else "unknown"
+            rows.append((key, f"{1e3 * m.quantile_ms('p50'):.1f}", interval, m.count, "-" if m.published else m.rejected, memory, energy))
         columns = ("block", "p50 us", "95 % interval", "samples", "rejected", "peak MiB", "mJ")
-        show_table(columns, rows, title=f"slowest {len(rows)} of {len(table.entries)} blocks")
+        show_table(columns, rows, title=f"slowest {len(rows)} of {len(table.blocks)} blocks")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of a table's file, of all versions."""
+    show_json(read_json(SCHEMA))
 
 
 @app.command("accept")
@@ -56,7 +69,7 @@ def accept(
     """Promote the latest measured tables of a device to latency_tables/, where git diff shows what changed."""
     workspace = open_workspace(folder)
     workspace.device(device)
-    tables = [read_table(path) for path in _below(workspace.store.tables, device, runtime)]
+    tables = [read_table(path) for path in below(workspace.store.tables, device, runtime)]
     if not tables:
         raise TableError(f"{workspace.store.tables / device}: nothing measured yet; run 'hwnas profile {device}'")
     accepted = []
@@ -70,39 +83,12 @@ def accept(
         out.print(f"accepted {entry['file']}", soft_wrap=True)
 
 
-def _paths(folder: Path, name: str, runtime: str | None) -> list[Path]:
-    if name.endswith(".json"):
-        return [Path(name)]
-    workspace = open_workspace(folder)
-    found = _below(workspace.accepted_tables, name, runtime) or _below(workspace.store.tables, name, runtime)
-    if not found:
-        raise TableError(
-            f"no table of device '{name}' in {workspace.accepted_tables} or {workspace.store.tables}; {_known(workspace, name)}"
-        )
-    return found
-
-
-def _below(root: Path, device: str, runtime: str | None) -> list[Path]:
-    return sorted(path for path in (root / device).glob("*.json") if runtime is None or path.name.rsplit("-", 4)[0] == runtime)
-
-
-def _known(workspace: Workspace, name: str) -> str:
-    names = {
-        path.name
-        for root in (workspace.accepted_tables, workspace.store.tables)
-        if root.is_dir()
-        for path in root.iterdir()
-        if path.is_dir()
-    }
-    return suggest(name, names) if names else "run 'hwnas profile DEVICE' to measure one"
-
-
 def _facts(path: Path, table: LatencyTable) -> dict[str, object]:
     context = dict(table.context.items())
     return {
         "file": str(path),
         **context,
-        "blocks measured": len(table.entries),
+        "blocks measured": len(table.blocks),
         "networks measured": len(table.networks),
         **plain(table.facts),
         **_fallen_back(table),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -126,11 +127,30 @@ class MeasurePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """What somebody says of samples that he did not publish: how many, their mean, and their standard deviation where he says it."""
+
+    count: int
+    mean_ms: float
+    std_ms: float | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def interval_ms(self, *, confidence: float = 0.95) -> tuple[float, float]:
+        """The interval of the mean by the normal law, in ms; without a standard deviation it is unknown, from 0 to infinity."""
+        if self.std_ms is None:
+            return 0.0, math.inf
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.std_ms / math.sqrt(self.count)
+        return max(self.mean_ms - half, 0.0), self.mean_ms + half
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One model on one device in one regime: the samples, and what was seen around them.
 
     ``peak_memory_bytes`` is the growth of the process' resident memory from before the model was loaded to the peak of its first runs.
     ``energy_mj`` is the energy of one inference among many back to back, on the device's power rails with all that they feed.
+    ``published`` stands in for samples that nobody published: its mean is taken for the median, and no other quantile is known.
     """
 
     samples_ms: tuple[float, ...]
@@ -140,20 +160,30 @@ class Measurement:
     peak_memory_bytes: int | None = None
     energy_mj: float | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    published: Published | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    @property
+    def count(self) -> int:
+        """How many samples there were."""
+        return len(self.samples_ms) if self.published is None else self.published.count
 
     def quantile_ms(self, statistic: str) -> float:
         """The named quantile (p10 to p99) of the samples, in ms; linear interpolation."""
         if statistic not in QUANTILES:
             raise ConfigError(f"unknown statistic '{statistic}'; known: {', '.join(QUANTILES)}")
+        if self.published is not None:
+            if statistic != "p50":
+                raise ConfigError(f"no {statistic} is known where only the mean was published; ask for p50, for which the mean is taken")
+            return self.published.mean_ms
         if not self.samples_ms:
             raise ConfigError("a measurement without samples has no quantiles")
         return float(np.quantile(np.asarray(self.samples_ms), QUANTILES[statistic]))
 
     def half_width(self, statistic: str) -> float:
         """Half the width of the 95 % interval of the quantile, relative to it; infinite where the samples are too few for both ends."""
-        if len(self.samples_ms) < samples_needed(statistic):
+        if self.published is None and len(self.samples_ms) < samples_needed(statistic):
             return math.inf
         low, high = self.interval_ms(statistic)
         value = self.quantile_ms(statistic)
@@ -163,9 +193,11 @@ class Measurement:
         """Distribution-free interval of the quantile from order statistics (Conover 1999, section 3.2), in ms.
 
         It needs no random numbers, so a stored interval can be recomputed anywhere. With too few samples for ``confidence`` it ends at the
-        smallest or largest of them. Without samples it raises `ConfigError`.
+        smallest or largest of them. Without samples it raises `ConfigError`; of a published mean it is that of `Published`.
         """
         value = self.quantile_ms(statistic)
+        if self.published is not None:
+            return self.published.interval_ms(confidence=confidence)
         low, high = quantile_interval(self.samples_ms, QUANTILES[statistic], confidence=confidence)
         return min(low, value), max(high, value)
 

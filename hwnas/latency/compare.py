@@ -6,6 +6,7 @@ became faster or slower alike needs one factor; one where some did and others di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,11 +67,12 @@ def compare(before: Mapping[str, Measurement], now: Mapping[str, Measurement]) -
     foreign = sorted(now.keys() - before.keys())
     if foreign or len(now) < 3:
         raise TableError(f"{foreign[0]} is not in the table" if foreign else "at least three models are needed to compare a table by")
-    ratios = tuple(_ratio(key, before[key], measurement) for key, measurement in now.items())
-    width = float(np.median([r.high / r.low - 1 for r in ratios])) / 2
+    ratios = tuple(ratio_of(key, before[key], measurement) for key, measurement in now.items())
+    width = float(np.median([r.high / r.low - 1 if r.low > 0 else math.inf for r in ratios])) / 2
     if width > SPREAD_WITHIN:
+        known = f"known to {width:.0%} only" if math.isfinite(width) else "not known at all"
         raise TooNoisy(
-            f"the ratios to the table are known to {width:.0%} only, which does not tell a change of {SPREAD_WITHIN:.0%}; "
+            f"the ratios to the table are {known}, which does not tell a change of {SPREAD_WITHIN:.0%}; "
             "compare again when less else runs there"
         )
     values = [r.ratio for r in ratios]
@@ -80,7 +82,9 @@ def compare(before: Mapping[str, Measurement], now: Mapping[str, Measurement]) -
     return Comparison(ratios, scale, low, high, spread)
 
 
-def _ratio(key: str, before: Measurement, now: Measurement) -> Ratio:
+def ratio_of(key: str, before: Measurement, now: Measurement) -> Ratio:
+    """The ratio of two measurements of ``key``; where an interval is not known, neither is that of the ratio."""
     low, high = before.interval_ms(STATISTIC)
     now_low, now_high = now.interval_ms(STATISTIC)
-    return Ratio(key, before.quantile_ms(STATISTIC), now.quantile_ms(STATISTIC), now_low / high, now_high / low)
+    ends = (now_low / high, now_high / low if low > 0 else math.inf)
+    return Ratio(key, before.quantile_ms(STATISTIC), now.quantile_ms(STATISTIC), *ends)

@@ -9,14 +9,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hwnas.core.arch import Architecture, Block
 from hwnas.core.device import PRECISIONS, REGIMES, Fact, Measurement, MeasurePlan
 from hwnas.core.errors import TableError
 
+_AT = "@"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+def key_at(key: str, resolution: int) -> str:
+    """The key of a block as it was measured with the blocks of networks of one input size alone: ``<key>@<resolution>``."""
+    return f"{key}{_AT}{resolution}"
+
+
+def base_key(key: str) -> str:
+    """The key without the input size that `key_at` adds."""
+    return key.partition(_AT)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class LatencyTable:
     """Blocks by key and whole networks by ``net:<architecture id>``, measured alike.
 
     ``overhead`` is the call of an empty model, which every block's time holds once; None where it was not measured. ``facts`` say what was
-    known of the device and the session. Samples that are missing, not finite or not above 0 raise `TableError`.
+    known of the device and the session, ``plan`` how it was measured; None where that was not published. Samples that are missing, not
+    finite or not above 0 raise `TableError`, and so do published means and deviations that cannot be.
     """
 
     device: str
@@ -46,7 +58,7 @@ class LatencyTable:
     threads: int
     batch: int
     regime: str
-    plan: MeasurePlan
+    plan: MeasurePlan | None
     facts: Mapping[str, Fact]
     overhead: Measurement | None
     entries: Mapping[str, Measurement]
@@ -71,7 +83,9 @@ class LatencyTable:
             self._check("overhead", self.overhead)
 
     def _check(self, key: str, measurement: Measurement) -> None:
-        if not measurement.samples_ms:
+        if measurement.published is not None:
+            self._check_published(key, measurement)
+        elif not measurement.samples_ms:
             raise TableError(f"{self.label}: '{key}' has no samples; measure it again or leave it out")
         for sample in measurement.samples_ms:
             if not (math.isfinite(sample) and sample > 0):
@@ -86,6 +100,17 @@ class LatencyTable:
                 raise TableError(f"{self.label}: '{key}' has {name} {value}; it must be finite and above 0, or None")
         if measurement.rejected < 0:
             raise TableError(f"{self.label}: '{key}' has {measurement.rejected} rejected samples")
+
+    def _check_published(self, key: str, measurement: Measurement) -> None:
+        said = measurement.published
+        if measurement.samples_ms or said is None:
+            raise TableError(f"{self.label}: '{key}' has both samples and a published mean; keep the samples")
+        if not (math.isfinite(said.mean_ms) and said.mean_ms > 0):
+            raise TableError(f"{self.label}: '{key}' has a mean of {said.mean_ms} ms; a time must be finite and above 0")
+        if said.std_ms is not None and not (math.isfinite(said.std_ms) and said.std_ms >= 0):
+            raise TableError(f"{self.label}: '{key}' has a standard deviation of {said.std_ms} ms; it must be finite and not negative")
+        if said.count < 1:
+            raise TableError(f"{self.label}: '{key}' has a count of {said.count}; there must be at least one measurement")
 
     @property
     def label(self) -> str:
@@ -111,6 +136,12 @@ class LatencyTable:
         if wrong:
             raise TableError(f"{self.label}: the table is of {', '.join(wrong)}; measure what is needed with 'hwnas profile {device}'")
 
+    def require_like(self, other: LatencyTable) -> None:
+        """Raise `TableError` unless both tables were measured in the same context: others are never compared nor merged."""
+        wrong = [f"{name} {value}, not {self.context[name]}" for name, value in other.context.items() if value != self.context[name]]
+        if wrong:
+            raise TableError(f"{self.label}: the other table is of {', '.join(wrong)}; only tables of one context belong together")
+
     def missing(self, blocks: Iterable[Block]) -> tuple[Block, ...]:
         """Those of ``blocks`` that were not measured, in their order."""
         return tuple(block for block in blocks if block.key not in self.entries)
@@ -124,6 +155,16 @@ class LatencyTable:
                 f"{self.label}: {len(missing)} of {len(wanted)} blocks are not in the table, first {missing[0].key}; "
                 f"run 'hwnas profile {self.device}' to measure them"
             )
+
+    @property
+    def blocks(self) -> dict[str, Measurement]:
+        """The entries without those of `key_at`."""
+        return {key: measurement for key, measurement in self.entries.items() if _AT not in key}
+
+    def at_resolution(self, resolution: int) -> LatencyTable:
+        """The blocks as they were measured for networks of one input size, where the table tells that, and as they are otherwise."""
+        entries = self.blocks
+        return replace(self, entries={key: self.entries.get(key_at(key, resolution), entries[key]) for key in entries})
 
     def networks_of(self, space_id: str) -> tuple[Network, ...]:
         """The measured networks of one space, sorted by key."""

@@ -1,8 +1,11 @@
 """Latency tables as files: JSON for reviewers, one summary line an entry, and the raw samples compressed beside it.
 
-``<stem>.json`` is sorted by key, so that ``git diff`` shows a regression line by line; its schema is ``latency_tables/schema.json``. What a
-line says is derived from ``<stem>.samples.json.gz``, and `read_table` compares the two. ``sha256`` is that of the canonical JSON of
-everything else in the file and ``samples_sha256`` that of the uncompressed samples: a torn or edited file is refused.
+``<stem>.json`` is sorted by key, so that ``git diff`` shows a regression line by line; its schema is `SCHEMA`. What a line says is derived
+from ``<stem>.samples.json.gz``, and `read_table` compares the two. ``sha256`` is that of the canonical JSON of everything else in the file
+and ``samples_sha256`` that of the uncompressed samples: a torn or edited file is refused.
+
+Version 2 adds published means in place of samples, and no plan where none is known. A table is written in the oldest version that can hold
+it, so that one written again keeps its bytes.
 """
 
 from __future__ import annotations
@@ -22,19 +25,19 @@ from hwnas.latency.table import LatencyTable, Network, table_path
 from hwnas.latency.tableformat import (
     SECTIONS,
     VERSION,
-    Line,
     SamplesDocument,
     TableDocument,
     content_hash,
     document_of,
     render,
     samples_json,
-    summary,
+    version_of,
 )
+from hwnas.latency.tableline import Line, difference
 
+SCHEMA = Path(__file__).parents[1] / "assets" / "latency-table.schema.json"
+"""The published JSON Schema of all versions."""
 MAX_SAMPLES_BYTES = 1 << 29
-_TOLERANCE_MS = 2e-6
-_REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
 
 
 def samples_path(path: Path) -> Path:
@@ -42,14 +45,15 @@ def samples_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".json") + ".samples.json.gz")
 
 
-def _path_of(table: LatencyTable, root: Path) -> Path:
+def stored_at(table: LatencyTable, root: Path) -> Path:
+    """Where `write_table` stores ``table`` below ``root``."""
     context = {name: getattr(table, name) for name in ("device", "runtime", "precision", "threads", "batch", "regime")}
     return table_path(root, **context)
 
 
 def write_table(table: LatencyTable, root: Path) -> Path:
     """Store ``table`` where `table_path` says below ``root``, samples first, and return that path. The same table gives the same bytes."""
-    path = _path_of(table, root)
+    path = stored_at(table, root)
     raw = samples_json(table)
     document = document_of(table, hashlib.sha256(raw).hexdigest())
     write_atomic(samples_path(path), gzip.compress(raw, compresslevel=9, mtime=0))
@@ -70,17 +74,22 @@ def read_table(path: Path) -> LatencyTable:
         table = _assemble(file, samples)
     except TableError as problem:
         raise TableError(f"{path}: {problem}; {_REMEDY}") from None
+    if version_of(table) != file.version:
+        raise TableError(f"{path}: says version {file.version}, what it holds is version {version_of(table)}; {_REMEDY}")
     _require_place(path.absolute(), table)
     return table
 
 
 def _require_place(path: Path, table: LatencyTable) -> None:
     """A table lies where its context says: under another name it would be taken for one of another device, runtime or regime."""
-    own = _path_of(table, path.parents[1])
+    own = stored_at(table, path.parents[1])
     if own.parent != path.parent:
         raise TableError(f"{path}: the table is of device {table.device}, not {path.parent.name}; {_REMEDY}")
     if own != path:
         raise TableError(f"{path}: the table is {own.stem}, not {path.stem}; {_REMEDY}")
+
+
+_REMEDY = "restore it from version control, or measure again with 'hwnas profile'"
 
 
 def _assemble(file: TableDocument, samples: SamplesDocument) -> LatencyTable:
@@ -154,32 +163,22 @@ def _read_samples(path: Path, sha256: str) -> SamplesDocument:
 
 def _compare(path: Path, file: TableDocument, samples: SamplesDocument) -> None:
     """Every line must repeat what its samples give."""
+    if file.version != samples.version:
+        raise TableError(f"{path}: says version {file.version}, its samples version {samples.version}; {_REMEDY}")
     if (file.overhead is None) != (samples.overhead is None):
         raise TableError(f"{path}: overhead is only in the table or only in its samples; {_REMEDY}")
     if file.overhead is not None and samples.overhead is not None:
-        _compare_line(path, "overhead", file.overhead, samples.overhead)
+        _require_line(path, "overhead", file.overhead, samples.overhead)
     for section in SECTIONS:
         lines, raw = getattr(file, section), getattr(samples, section)
         if lines.keys() != raw.keys():
             odd = min(lines.keys() ^ raw.keys())
             raise TableError(f"{path}: '{odd}' is only in the table or only in its samples; {_REMEDY}")
         for key, line in lines.items():
-            _compare_line(path, key, line, raw[key])
+            _require_line(path, key, line, raw[key])
 
 
-def _compare_line(path: Path, key: str, line: Line, measurement: Measurement) -> None:
-    if not measurement.samples_ms:
-        raise TableError(f"{path}: '{key}' has no samples; {_REMEDY}")
-    for name, given in summary(measurement).items():
-        said = getattr(line, name)
-        if not _same(said, given):
-            raise TableError(f"{path}: '{key}' says {name} {said}, its samples give {given}; {_REMEDY}")
-
-
-def _same(said: Any, given: Any) -> bool:
-    if isinstance(given, list):
-        return all(_same(a, b) for a, b in zip(said, given, strict=True))
-    if isinstance(given, float) and isinstance(said, float):
-        # the last digit of an interpolated quantile may differ from machine to machine
-        return abs(said - given) <= _TOLERANCE_MS
-    return bool(said == given)
+def _require_line(path: Path, key: str, line: Line, measurement: Measurement) -> None:
+    found = difference(line, measurement)
+    if found:
+        raise TableError(f"{path}: '{key}' {found}; {_REMEDY}")

@@ -1,4 +1,4 @@
-"""What the two files of a latency table hold: which lines a table's JSON has, how it is rendered, and the document of its raw samples.
+"""What the two files of a latency table hold: the table's JSON, how it is rendered, and the document of its raw samples.
 
 Values and text only; `hwnas.latency.tablefile` reads, compares and writes.
 """
@@ -11,45 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import ConfigDict
 
-from hwnas.core.device import QUANTILES, Fact, Measurement, MeasurePlan
+from hwnas.core.device import Fact, Measurement, MeasurePlan
 from hwnas.core.serial import STRICT, canonical_json, plain
 from hwnas.latency.table import LatencyTable
+from hwnas.latency.tableline import Line, summary
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("entries", "networks")
-_DECIMALS = 6
 _LATER = ("min_sample_us", "statistic", "heat_s")
 """Fields of a plan that were added since; their defaults must stay what they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What a table says of one model; networks have their ``space`` and ``codes`` as well."""
-
-    n: int
-    rejected: int
-    p10_ms: float
-    p25_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    ci95_ms: tuple[float, float]
-    load_ms: float | None
-    first_ms: float | None
-    space: str | None = None
-    codes: tuple[int, ...] | None = None
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
 class TableDocument:
     """``<stem>.json``."""
 
-    version: Literal[1]
+    version: Literal[1, 2]
     sha256: str
     samples_sha256: str
     device: str
@@ -58,7 +37,7 @@ class TableDocument:
     threads: int
     batch: int
     regime: str
-    plan: MeasurePlan
+    plan: MeasurePlan | None
     facts: Mapping[str, Fact]
     overhead: Line | None
     entries: Mapping[str, Line]
@@ -71,7 +50,7 @@ class TableDocument:
 class SamplesDocument:
     """``<stem>.samples.json.gz``, uncompressed."""
 
-    version: Literal[1]
+    version: Literal[1, 2]
     overhead: Measurement | None
     entries: Mapping[str, Measurement]
     networks: Mapping[str, Measurement]
@@ -79,22 +58,11 @@ class SamplesDocument:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
-def summary(measurement: Measurement) -> dict[str, Any]:
-    """The fields of a `Line` that its samples give."""
-    quantiles = np.quantile(np.asarray(measurement.samples_ms), list(QUANTILES.values()))
-    return {
-        "n": len(measurement.samples_ms),
-        "rejected": measurement.rejected,
-        **{f"{name}_ms": _rounded(value) for name, value in zip(QUANTILES, quantiles, strict=True)},
-        "ci95_ms": [_rounded(end) for end in measurement.interval_ms("p50")],
-        "load_ms": _rounded(measurement.load_ms),
-        "first_ms": _rounded(measurement.first_ms),
-    }
-
-
-def _rounded(value_ms: float | None) -> float | None:
-    """To the nanosecond, which is what clocks give."""
-    return None if value_ms is None else round(float(value_ms), _DECIMALS)
+def version_of(table: LatencyTable) -> int:
+    """The oldest version of the format that can hold ``table``."""
+    measured = [*table.entries.values(), *(network.measurement for network in table.networks.values())]
+    measured += [] if table.overhead is None else [table.overhead]
+    return 2 if table.plan is None or any(m.published is not None for m in measured) else 1
 
 
 def document_of(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
@@ -104,11 +72,11 @@ def document_of(table: LatencyTable, samples_sha256: str) -> dict[str, Any]:
         for key, network in sorted(table.networks.items())
     }
     document = {
-        "version": VERSION,
+        "version": version_of(table),
         "sha256": "",
         "samples_sha256": samples_sha256,
         **table.context,
-        "plan": _plan(table.plan),
+        "plan": None if table.plan is None else _plan(table.plan),
         "facts": dict(sorted(table.facts.items())),
         "overhead": None if table.overhead is None else summary(table.overhead),
         "entries": {key: summary(table.entries[key]) for key in sorted(table.entries)},
@@ -147,9 +115,15 @@ def _dump(value: Any) -> str:
 def samples_json(table: LatencyTable) -> bytes:
     """The raw samples of ``table``, as canonical JSON."""
     value = {
-        "version": VERSION,
-        "overhead": table.overhead,
-        "entries": table.entries,
-        "networks": {key: network.measurement for key, network in table.networks.items()},
+        "version": version_of(table),
+        "overhead": None if table.overhead is None else _raw(table.overhead),
+        "entries": {key: _raw(measurement) for key, measurement in table.entries.items()},
+        "networks": {key: _raw(network.measurement) for key, network in table.networks.items()},
     }
     return canonical_json(value).encode()
+
+
+def _raw(measurement: Measurement) -> dict[str, Any]:
+    """Version 1 knows no published means."""
+    fields: dict[str, Any] = plain(measurement)
+    return {name: value for name, value in fields.items() if name != "published" or value is not None}

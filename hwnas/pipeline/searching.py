@@ -72,6 +72,11 @@ def _latency_path(store: Store, context: Mapping[str, Any], statistic: str) -> P
     return store.predictors / "latency" / str(c["device"]) / name
 
 
+def has_space(workspace: Workspace) -> bool:
+    """Whether predictors of some space are stored."""
+    return (workspace.store.predictors / SPACE).is_file()
+
+
 def stored_space(workspace: Workspace) -> SearchSpace:
     """The space of the stored predictors; without any, of another space than the workspace's, or of another version, `PredictorError`."""
     path = workspace.store.predictors / SPACE

@@ -33,6 +33,17 @@ class SpaceOptions:
     classes: int | None = None
     resolutions: tuple[int, ...] = ()
 
+    def applied(self, name: str, *, channels: int, classes: int, resolutions: tuple[int, ...]) -> SpaceOptions:
+        """These options where they are set, and what the preset ``name`` has otherwise; what it cannot be raises `ConfigError`."""
+        unknown = set(self.resolutions) - set(resolutions)
+        if unknown:
+            raise ConfigError(f"space '{name}' has no resolution {min(unknown)}; it has {', '.join(map(str, resolutions))}")
+        channels = channels if self.channels is None else self.channels
+        classes = classes if self.classes is None else self.classes
+        if channels < 1 or classes < 2:
+            raise ConfigError(f"space '{name}' needs at least 1 channel and 2 classes")
+        return SpaceOptions(channels, classes, tuple(sorted(self.resolutions or resolutions)))
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

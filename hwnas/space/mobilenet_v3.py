@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core.arch import Architecture, Block, Choice, Codes, Condition, SearchSpace, constants_of, with_constants
-from hwnas.core.errors import ConfigError
+from hwnas.core.arch import Architecture, Block, Codes, SearchSpace, constants_of, with_constants
 from hwnas.core.registry import Registry
+from hwnas.space.chain import Chain, Elastic, Parts
 from hwnas.space.family import FAMILIES, Group, Preset, SpaceOptions
 
 KERNELS = (3, 5, 7)
@@ -105,21 +105,14 @@ class MobileNetV3:
     def space(self, name: str, options: SpaceOptions = SpaceOptions()) -> SearchSpace:  # noqa: B008 (frozen)
         """The preset ``name`` for data of the given channels and classes, at all or some of its resolutions."""
         recipe = _PRESETS.get(name)
-        unknown = set(options.resolutions) - set(recipe.resolutions)
-        if unknown:
-            raise ConfigError(f"space '{name}' has no resolution {min(unknown)}; it has {', '.join(map(str, recipe.resolutions))}")
         plan = recipe.plan
-        values = {f: getattr(plan, f) for f in Plan.__slots__}
-        values["channels"] = plan.channels if options.channels is None else options.channels
-        values["classes"] = plan.classes if options.classes is None else options.classes
-        if values["channels"] < 1 or values["classes"] < 2:
-            raise ConfigError(f"space '{name}' needs at least 1 channel and 2 classes")
-        sizes = tuple(sorted(options.resolutions or recipe.resolutions))
+        own = options.applied(name, channels=plan.channels, classes=plan.classes, resolutions=recipe.resolutions)
+        values = {f: getattr(plan, f) for f in Plan.__slots__} | {"channels": own.channels, "classes": own.classes}
         return SearchSpace(
             family=self.name,
             name=name,
-            input_shape=(values["channels"], sizes[-1], sizes[-1]),
-            choices=tuple(_choices(sizes, len(plan.stages))),
+            input_shape=(values["channels"], own.resolutions[-1], own.resolutions[-1]),
+            choices=_elastic(plan).choices(own.resolutions),
             constants=with_constants(**values),
         )
 
@@ -129,12 +122,7 @@ class MobileNetV3:
 
     def describe(self, space: SearchSpace, arch: Architecture) -> str:
         """Resolution, and for every stage its blocks as kernel x expand: ``32 px, 3x4 7x6, 5x3 3x3``."""
-        values = space.values(arch.indices)
-        stages = [
-            " ".join(f"{values[f's{s}.b{b}.kernel']}x{values[f's{s}.b{b}.expand']}" for b in range(int(values[f"s{s}.depth"])))
-            for s in range(len(plan_of(space).stages))
-        ]
-        return f"{values['resolution']} px, {', '.join(stages)}"
+        return _elastic(plan_of(space)).describe(space, arch)
 
     def extremes(self, space: SearchSpace) -> tuple[Architecture, Architecture]:
         """All choices at their first option, and all at their last: options ascend."""
@@ -142,28 +130,19 @@ class MobileNetV3:
 
     def vocabulary(self, space: SearchSpace) -> tuple[Block, ...]:
         """Every distinct block, sorted by key."""
-        return _Tables.of(space).words
+        return _chain(space).words
 
     def block_ids(self, space: SearchSpace, codes: Codes) -> NDArray[np.int32]:
         """``(n, n_choices) int16 -> (n, max_blocks) int32``: stem, blocks stage by stage, final expand, head; -1 is no block."""
-        return _Tables.of(space).lookup(codes)
+        return _chain(space).lookup(codes)
 
     def groups(self, space: SearchSpace) -> tuple[Group, ...]:
         """One group a stage: its depth and its blocks' kernels and expands. The resolution is the whole network's."""
-        width = 1 + 2 * DEPTHS[-1]
-        return tuple(Group(f"s{s}", tuple(range(1 + s * width, 1 + (s + 1) * width))) for s in range(len(plan_of(space).stages)))
+        return _elastic(plan_of(space)).groups()
 
 
-def _choices(sizes: tuple[int, ...], stages: int) -> list[Choice]:
-    choices = [Choice("resolution", sizes)]
-    for s in range(stages):
-        choices.append(Choice(f"s{s}.depth", DEPTHS))
-        for b in range(DEPTHS[-1]):
-            deep = tuple(d for d in DEPTHS if d > b)
-            condition = None if len(deep) == len(DEPTHS) else Condition(f"s{s}.depth", deep)
-            choices.append(Choice(f"s{s}.b{b}.kernel", KERNELS, condition))
-            choices.append(Choice(f"s{s}.b{b}.expand", EXPANDS, condition))
-    return choices
+def _elastic(plan: Plan) -> Elastic:
+    return Elastic(KERNELS, EXPANDS, (DEPTHS,) * len(plan.stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,63 +207,34 @@ def halved(size: int, stride: int) -> int:
     return (size - 1) // stride + 1
 
 
-class _Tables:
-    """Vocabulary and position lookups of one space, computed once."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        plan = plan_of(space)
-        found: dict[str, Block] = {}
-
-        def note(block: Block) -> str:
-            found[block.key] = block
-            return block.key
-
-        sizes = [int(o) for o in space.choices[0].options]
-        stages = range(len(plan.stages))
-        keys = np.empty((len(sizes), len(plan.stages), DEPTHS[-1], len(KERNELS), len(EXPANDS)), dtype=object)
-        heads, tails = [], []
-        for r, resolution in enumerate(sizes):
-            size = halved(resolution, plan.stem_stride)
-            stem = Block(
-                "stem", (plan.channels, resolution, resolution), (("out", plan.stem), ("k", 3), ("s", plan.stem_stride), ("act", "hswish"))
-            )
-            front = [note(stem)] + ([note(mbconv(first_spec(plan), size))] if plan.first_block else [])
-            for s in stages:
-                for b in range(DEPTHS[-1]):
-                    for k, kernel in enumerate(KERNELS):
-                        for e, expand in enumerate(EXPANDS):
-                            keys[r, s, b, k, e] = note(mbconv(block_spec(plan, s, b, kernel, expand), size))
-                    size = halved(size, plan.stages[s].stride) if b == 0 else size
-            last = plan.stages[-1].width
-            expand_block = Block("final_expand", (last, size, size), (("out", plan.final_expand), ("act", "hswish")))
-            head = Block("head", (plan.final_expand, size, size), (("mix", plan.feature_mix), ("classes", plan.classes)))
-            heads.append(front)
-            tails.append([note(expand_block), note(head)])
-        self.words = tuple(found[key] for key in sorted(found))
-        position = {block.key: i for i, block in enumerate(self.words)}
-        self.front = np.array([[position[k] for k in row] for row in heads], dtype=np.int32)
-        self.back = np.array([[position[k] for k in row] for row in tails], dtype=np.int32)
-        self.ids = np.vectorize(position.__getitem__, otypes=[np.int32])(keys)
-
-    @staticmethod
-    def of(space: SearchSpace) -> _Tables:
-        return _tables(space)
-
-    def lookup(self, codes: Codes) -> NDArray[np.int32]:
-        n, stages, deep = len(codes), self.ids.shape[1], DEPTHS[-1]
-        r = codes[:, 0]
-        rest = codes[:, 1:].reshape(n, stages, 1 + 2 * deep)
-        kernel, expand = rest[:, :, 1::2], rest[:, :, 2::2]
-        chosen = self.ids[r[:, None, None], np.arange(stages)[None, :, None], np.arange(deep)[None, None], kernel, expand]
-        depth = np.array(DEPTHS)[rest[:, :, 0]]
-        body = np.where(np.arange(deep)[None, None] < depth[:, :, None], chosen, -1)
-        return np.concatenate([self.front[r], body.reshape(n, stages * deep), self.back[r]], axis=1).astype(np.int32)
+def stage_sizes(stages: Sequence[Stage], size: int) -> tuple[int, ...]:
+    """Input size of each stage's first block, of its others, and so on: ``(size, size after stage 0's first, …)``."""
+    sizes = [size]
+    for stage in stages:
+        sizes.append(halved(sizes[-1], stage.stride))
+    return tuple(sizes)
 
 
 @lru_cache(maxsize=64)
-def _tables(space: SearchSpace) -> _Tables:
-    return _Tables(space)
+def _chain(space: SearchSpace) -> Chain:
+    plan = plan_of(space)
+
+    def parts(resolution: int) -> Parts:
+        size = halved(resolution, plan.stem_stride)
+        sizes = stage_sizes(plan.stages, size)
+        stem = Block(
+            "stem", (plan.channels, resolution, resolution), (("out", plan.stem), ("k", 3), ("s", plan.stem_stride), ("act", "hswish"))
+        )
+        last = plan.stages[-1].width
+        expand = Block("final_expand", (last, sizes[-1], sizes[-1]), (("out", plan.final_expand), ("act", "hswish")))
+        head = Block("head", (plan.final_expand, sizes[-1], sizes[-1]), (("mix", plan.feature_mix), ("classes", plan.classes)))
+        return Parts(
+            front=(stem, mbconv(first_spec(plan), size)) if plan.first_block else (stem,),
+            body=lambda s, b, kernel, ratio: mbconv(block_spec(plan, s, b, kernel, ratio), sizes[s + 1] if b else sizes[s]),
+            back=(expand, head),
+        )
+
+    return Chain(space, _elastic(plan), parts)
 
 
 FAMILIES.register("mobilenet_v3", MobileNetV3())

@@ -1,7 +1,9 @@
 """What ``hwnas table show`` says of tables that no run here could make: of a device with a GPU."""
 
+import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
 
 from hwnas.latency.tablefile import write_table
@@ -52,3 +54,11 @@ def test_a_provider_is_a_runtime_of_its_own(folder, capsys):
     (table,) = hw_json(capsys, "table", "show", "board", "--runtime", "onnxruntime", "-w", root)
     assert table["runtime"] == "onnxruntime"
     assert "fell back" not in table
+
+
+def test_the_schema_is_printed_and_holds_for_a_written_table(folder, capsys):
+    root, *_ = folder
+    code, out, _ = hw(capsys, "table", "schema")
+    assert code == 0
+    for path in (root / "latency_tables" / "board").glob("*.json"):
+        jsonschema.Draft202012Validator(json.loads(out)).validate(json.loads(path.read_text()))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.core.device import QUANTILES, Device, Measurement, MeasurePlan
+from hwnas.core.device import QUANTILES, Device, Measurement, MeasurePlan, Published
 from hwnas.core.errors import ConfigError
 from hwnas.core.serial import parse
 
@@ -112,3 +112,27 @@ def test_descriptors_are_read_strictly() -> None:
         parse(Device, {"id": "pi4", "transport": "ssh", "runtime": ["litert"]}, where="pi4.toml")
     with pytest.raises(ConfigError, match="must be a finite number"):
         parse(MeasurePlan, {"max_seconds": math.inf}, where="plan")
+
+
+@given(st.floats(0.01, 100.0), st.floats(0.0, 1.0), st.integers(1, 10_000))
+def test_a_published_mean_stands_for_the_median_with_the_interval_of_a_mean(mean: float, spread: float, count: int) -> None:
+    measured = Measurement((), rejected=0, published=Published(count, mean, spread * mean))
+    low, high = measured.interval_ms("p50")
+    assert measured.quantile_ms("p50") == mean
+    assert measured.count == count
+    assert 0 <= low <= mean <= high
+    assert high - mean == pytest.approx(1.96 * spread * mean / math.sqrt(count), rel=1e-3, abs=1e-12)
+    assert measured.half_width("p50") == pytest.approx((high - low) / 2 / mean)
+    wide = measured.interval_ms("p50", confidence=0.99)
+    assert wide[0] <= low <= high <= wide[1]
+
+
+def test_of_a_published_mean_no_tail_and_without_a_spread_no_interval_is_known() -> None:
+    measured = Measurement((), rejected=0, published=Published(7, 2.0))
+    assert measured.interval_ms("p50") == (0.0, math.inf)
+    assert measured.half_width("p50") == math.inf
+    for statistic in ("p10", "p90", "p99"):
+        with pytest.raises(ConfigError, match=f"no {statistic} is known where only the mean was published"):
+            measured.quantile_ms(statistic)
+    with pytest.raises(ConfigError, match="unknown statistic 'p51'"):
+        measured.quantile_ms("p51")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from hwnas.core.device import Measurement
+from hwnas.core.device import Measurement, Published
 from hwnas.core.errors import TableError
-from hwnas.latency.table import LatencyTable, Network, table_path
+from hwnas.latency.table import LatencyTable, Network, base_key, key_at, table_path
 from hwnas.space.family import blockwise
 from tests.latency.tables import make_table, tiny_space
 
@@ -78,6 +78,12 @@ def test_a_sample_that_is_no_time_is_refused(table: LatencyTable, sample: float,
         (Measurement((1.0,), rejected=-1), "-1 rejected"),
         (Measurement((1.0,), rejected=0, load_ms=math.nan), "load_ms nan"),
         (Measurement((1.0,), rejected=0, first_ms=-2.0), r"first_ms -2\.0"),
+        (Measurement((1.0,), rejected=0, published=Published(1, 1.0)), "both samples and a published mean"),
+        (Measurement((), rejected=0, published=Published(1, math.nan)), "a mean of nan ms"),
+        (Measurement((), rejected=0, published=Published(1, 0.0)), r"a mean of 0\.0 ms"),
+        (Measurement((), rejected=0, published=Published(9, 1.0, -0.1)), r"a standard deviation of -0\.1 ms"),
+        (Measurement((), rejected=0, published=Published(9, 1.0, math.inf)), "a standard deviation of inf ms"),
+        (Measurement((), rejected=0, published=Published(0, 1.0)), "a count of 0"),
     ],
 )
 def test_a_measurement_that_cannot_be_is_refused_by_name(table: LatencyTable, bad: Measurement, says: str) -> None:
@@ -100,6 +106,17 @@ def test_a_measurement_that_cannot_be_is_refused_by_name(table: LatencyTable, ba
 def test_a_context_that_cannot_be_is_refused(table: LatencyTable, change: dict[str, object], says: str) -> None:
     with pytest.raises(TableError, match=says):
         replace(table, **change)  # type: ignore[arg-type]
+
+
+def test_a_block_at_one_size_takes_the_place_of_the_pooled_one(table: LatencyTable) -> None:
+    one, other = sorted(table.entries)[:2]
+    own = Measurement((9.0,), rejected=0)
+    both = replace(table, entries={**table.entries, key_at(one, 20): own})
+    assert both.blocks == table.entries
+    assert base_key(key_at(one, 20)) == base_key(one) == one
+    at = both.at_resolution(20)
+    assert (at.entries[one], at.entries[other]) == (own, table.entries[other])
+    assert both.at_resolution(24) == table
 
 
 def test_a_network_under_a_foreign_key_is_refused(table: LatencyTable) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.arch import Architecture
-from hwnas.core.device import Measurement, MeasurePlan
+from hwnas.core.device import PRECISIONS, REGIMES, Measurement, MeasurePlan, Published
 from hwnas.core.errors import TableError
 from hwnas.core.serial import canonical_json
 from hwnas.latency import tablefile
@@ -23,8 +23,8 @@ from tests.latency.tables import make_table, tiny_space
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "table-v1"
-SCHEMA = json.loads((ROOT / "latency_tables" / "schema.json").read_text(encoding="utf-8"))
+GOLDEN = ROOT / "tests" / "golden"
+SCHEMA = json.loads(tablefile.SCHEMA.read_text(encoding="utf-8"))
 
 
 def small_table(seed: int = 0) -> LatencyTable:
@@ -121,10 +121,18 @@ def test_a_table_without_entries_can_be_stored(tmp_path: Path) -> None:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["version"]["enum"] == list(range(1, tablefile.VERSION + 1))
+    assert SCHEMA["properties"]["precision"]["enum"] == list(PRECISIONS)
+    assert SCHEMA["properties"]["regime"]["enum"] == list(REGIMES)
+
+
+def test_the_schema_lies_with_the_tables() -> None:
+    assert json.loads((ROOT / "latency_tables" / "schema.json").read_text(encoding="utf-8")) == SCHEMA
 
 
 def test_written_tables_satisfy_the_schema(tmp_path: Path) -> None:
-    for table in (make_table(tiny_space(20, 24)), replace(small_table(), overhead=None, entries={}, networks={})):
+    empty = replace(small_table(), overhead=None, entries={}, networks={})
+    for table in (make_table(tiny_space(20, 24)), empty, replace(empty, plan=None), golden_v1(), golden_v2()):
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(write_table(table, tmp_path).read_text()))
 
 
@@ -137,6 +145,11 @@ def test_written_tables_satisfy_the_schema(tmp_path: Path) -> None:
         lambda d: d["overhead"].update(space="0" * 16),
         lambda d: next(iter(d["entries"].values())).update(p50_s=0.1),
         lambda d: next(iter(d["networks"].values())).pop("codes"),
+        lambda d: d.update(plan=None),
+        lambda d: d.update(overhead={"n": 1, "mean_ms": 1.0, "std_ms": None, "ci95_ms": None}),
+        lambda d: d["entries"].update(mean={"n": 1, "mean_ms": 1.0, "std_ms": None, "ci95_ms": None}),
+        lambda d: d.update(version=2, overhead={"n": 1, "mean_ms": 1.0, "std_ms": None, "ci95_ms": None, "p50_ms": 1.0}),
+        lambda d: d.update(version=3),
     ],
 )
 def test_the_schema_refuses_what_is_not_a_table(stored: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -146,10 +159,10 @@ def test_the_schema_refuses_what_is_not_a_table(stored: Path, change: Callable[[
         jsonschema.Draft202012Validator(SCHEMA).validate(document)
 
 
-# ---- golden file: version 1 stays readable, and is still what is written
+# ---- golden files: every version stays readable, and is still what is written for a table that it can hold
 
 
-def golden_table() -> LatencyTable:
+def golden_v1() -> LatencyTable:
     quick = Measurement((0.25, 0.3, 0.275, 0.26), rejected=1, load_ms=1.5, first_ms=0.75)
     slow = Measurement((1.5, 1.25), rejected=0, peak_memory_bytes=4096, energy_mj=2.5, facts={"core": 1})
     network = Network(Architecture("00112233445566aa", (0, 2, 1)), Measurement((3.5, 3.25, 3.75), rejected=2, load_ms=4.0))
@@ -168,17 +181,58 @@ def golden_table() -> LatencyTable:
     )
 
 
-def test_version_1_is_still_read() -> None:
-    assert read_table(GOLDEN / "golden" / "litert-int8-t2-b1-typical.json") == golden_table()
+def golden_v2() -> LatencyTable:
+    """Means that were published beside samples of our own."""
+    network = Network(Architecture("00112233445566aa", (0, 2, 1)), Measurement((), 0, published=Published(20, 3.5, 0.25)))
+    means = {
+        "stem-in3x32x32-out8-k3-s2-hswish": Measurement((), rejected=0, published=Published(500, 0.25, 0.0125)),
+        "head-in8x1x1-mix16-classes4": Measurement((), rejected=0, published=Published(1, 1.5)),
+        "head-in8x1x1-mix16-classes4@32": Measurement((1.5, 1.25), rejected=0),
+    }
+    known = replace(golden_v1(), runtime="tflite", precision="fp32", plan=None, facts={"source": "a_table.csv", "space": "a-space"})
+    return replace(known, overhead=None, entries=means, networks={network.key: network})
 
 
-def test_version_1_is_still_written(tmp_path: Path) -> None:
-    path = write_table(golden_table(), tmp_path)
-    assert path.read_text() == (GOLDEN / path.relative_to(tmp_path)).read_text()
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_version_is_still_read(version: int) -> None:
+    table = {1: golden_v1, 2: golden_v2}[version]()
+    assert read_table(tablefile.stored_at(table, GOLDEN / f"table-v{version}")) == table
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_version_is_still_written(version: int, tmp_path: Path) -> None:
+    path = write_table({1: golden_v1, 2: golden_v2}[version](), tmp_path)
+    assert path.read_text() == (GOLDEN / f"table-v{version}" / path.relative_to(tmp_path)).read_text()
+    assert json.loads(path.read_text())["version"] == version
+
+
+def test_there_is_a_golden_file_of_every_version() -> None:
+    assert sorted(path.name for path in GOLDEN.glob("table-v*")) == [f"table-v{v}" for v in range(1, tablefile.VERSION + 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.update(version=1), "says version 1, its samples version 2"),
+        (lambda d: next(iter(d["entries"].values())).update(p50_ms=1.5), "says p50_ms 1.5, its samples give None"),
+        (lambda d: next(iter(d["entries"].values())).update(ci95_ms=[0.0, 9.0]), "says ci95_ms"),
+        (lambda d: next(iter(d["entries"].values())).update(std_ms=-1.0), "says std_ms -1.0"),
+    ],
+)
+def test_a_forged_mean_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], says: str) -> None:
+    path = write_table(golden_v2(), tmp_path)
+    rehash(path, change)
+    refused(path, says)
+
+
+def test_samples_of_our_own_are_version_1_whatever_the_file_says(stored: Path) -> None:
+    restore_samples(stored, lambda samples: samples.update(version=2))
+    rehash(stored, lambda d: d.update(version=2))
+    refused(stored, "says version 2, what it holds is version 1")
 
 
 def test_a_plan_with_a_later_field_is_kept(tmp_path: Path) -> None:
-    table = replace(golden_table(), plan=MeasurePlan(min_sample_us=0.0))
+    table = replace(golden_v1(), plan=MeasurePlan(min_sample_us=0.0))
     path = write_table(table, tmp_path)
     assert '"min_sample_us": 0.0' in path.read_text()
     assert read_table(path) == table
@@ -256,7 +310,7 @@ def test_a_line_without_samples_is_refused(stored: Path) -> None:
         (lambda d: next(iter(d["networks"].values())).update(codes=None), "has no space or codes"),
         (lambda d: next(iter(d["networks"].values())).update(codes=[70_000]), "has codes that no space has"),
         (lambda d: next(iter(d["networks"].values())).update(codes=[0, 1]), "its key must be"),
-        (lambda d: d.update(version=2), "version 2 is newer than this hwnas reads (1); upgrade hwnas"),
+        (lambda d: d.update(version=3), "version 3 is newer than this hwnas reads (2); upgrade hwnas"),
         (lambda d: d.update(version=0), "version: must be"),
         (lambda d: d.pop("version"), "not a latency table"),
     ],

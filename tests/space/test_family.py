@@ -1,11 +1,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.space.family import FAMILIES, Blockwise, SpaceOptions, blocks_of, blockwise, family_of, find_space
+from hwnas.space.moves import sample
 
 
 def test_a_space_is_found_by_its_name_in_any_family() -> None:
@@ -46,6 +48,31 @@ def test_every_preset_is_a_space_of_its_name(family: str) -> None:
         if isinstance(maker, Blockwise):
             assert blocks_of(space, smallest)
             assert len(blocks_of(space, smallest)) <= len(blocks_of(space, largest))
+
+
+@pytest.mark.parametrize("name", [preset.name for family in FAMILIES for preset in FAMILIES.get(family).presets()])
+def test_every_chain_of_blocks_is_looked_up_alike(name: str) -> None:
+    """The contract of `Blockwise`, over all presets: a vectorised lookup into a sorted vocabulary, by groups that cover the choices."""
+    space = find_space(name)
+    family = FAMILIES.get(space.family)
+    if not isinstance(family, Blockwise):
+        pytest.skip(f"the latency of family '{space.family}' does not decompose into blocks")
+    words = family.vocabulary(space)
+    codes = sample(space, 64, np.random.default_rng(0))
+    ids = family.block_ids(space, codes)
+    assert [word.key for word in words] == sorted({word.key for word in words})
+    assert (ids.dtype, ids.min() >= -1, ids.max() < len(words)) == (np.int32, True, True)
+    assert np.array_equal(ids[:1], family.block_ids(space, codes[:1]))
+    grouped = [position for group in family.groups(space) for position in group.choices]
+    assert len(grouped) == len(set(grouped))
+    # what a group runs depends on its own choices and those of no group: another group's leave its blocks alone
+    whole = [position for position in range(len(space.choices)) if position not in grouped]
+    for group in family.groups(space):
+        changed = codes.copy()
+        changed[:, group.choices] = np.roll(codes, 1, axis=0)[:, group.choices]
+        changed[:, whole] = codes[:, whole]
+        differs = (family.block_ids(space, changed) != ids).any(axis=0)
+        assert differs.sum() <= len(group.choices)
 
 
 def test_options_change_what_a_space_is() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.latency._families import CHAIN, LISTED
 from hwnas.core.arch import Choice, Codes, SearchSpace
 from hwnas.core.errors import DataError
 from hwnas.core.predict import Floats
@@ -94,7 +95,9 @@ def fbnet() -> Published:
     """5,000 chains of 22 operations on 20 columns; those of pixel3 and fpga are sums of block tables."""
     table = read_columns("fbnet/fbnet_latency_help.parquet")
     codes = np.array([[int(op) for op in row.split()] for row in table["ops"]], dtype=np.int16)
-    return _distinct(_product("fbnet", codes), codes, _times(table, {"arch_index", "ops", "ops_str"}))
+    options = tuple(str(value) for value in range(int(codes.max()) + 1))
+    space = SearchSpace(CHAIN, "fbnet", (3, 224, 224), tuple(Choice(f"l{layer}.op", options) for layer in range(codes.shape[1])))
+    return _distinct(space, codes, _times(table, {"arch_index", "ops", "ops_str"}))
 
 
 @cache
@@ -105,16 +108,11 @@ def hat() -> Published:
     features = np.array([table[name] for name in names], dtype=np.float64).T
     options = [tuple(float(v) for v in np.unique(column)) for column in features.T]
     codes = np.stack([np.searchsorted(o, column) for o, column in zip(options, features.T, strict=True)], axis=1).astype(np.int16)
-    space = SearchSpace("hat", "hat", (1, 1, 1), tuple(Choice(name, o) for name, o in zip(names, options, strict=True)))
+    space = SearchSpace(LISTED, "hat", (1, 1, 1), tuple(Choice(name, o) for name, o in zip(names, options, strict=True)))
     total = np.array(table["latency_mean_encoder"]) + np.array(table["latency_mean_decoder"])
     labels = np.array([f"{task}/{device}" for task, device in zip(table["task"], table["device"], strict=True)])
     columns = {label: np.where(labels == label, total, np.nan) for label in sorted(set(labels))}
     return Published(space, codes, columns)
-
-
-def _product(name: str, codes: Codes) -> SearchSpace:
-    options = tuple(str(value) for value in range(int(codes.max()) + 1))
-    return SearchSpace(name, name, (3, 224, 224), tuple(Choice(f"l{i}.op", options) for i in range(codes.shape[1])))
 
 
 def _times(table: Mapping[str, list[Any]], names: set[str]) -> dict[str, Floats]:

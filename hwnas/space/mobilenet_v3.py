@@ -17,12 +17,11 @@ from hwnas.core.arch import Architecture, Block, Choice, Codes, Condition, Searc
 from hwnas.core.errors import ConfigError
 from hwnas.core.registry import Registry
 from hwnas.space.family import FAMILIES, Group, Preset, SpaceOptions
+from hwnas.space.slots import Slot, Slots
 
 KERNELS = (3, 5, 7)
 EXPANDS = (3, 4, 6)
 DEPTHS = (2, 3, 4)
-_CHUNK = 4096
-"""Rows looked up at a time: their positions stay in the cache."""
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
@@ -148,7 +147,7 @@ class MobileNetV3:
 
     def block_ids(self, space: SearchSpace, codes: Codes) -> NDArray[np.int32]:
         """``(n, n_choices) int16 -> (n, max_blocks) int32``: stem, blocks stage by stage, final expand, head; -1 is no block."""
-        return _Tables.of(space).lookup(codes)
+        return _Tables.of(space).slots.lookup(codes)
 
     def groups(self, space: SearchSpace) -> tuple[Group, ...]:
         """One group a stage: its depth and its blocks' kernels and expands. The resolution is the whole network's."""
@@ -258,56 +257,29 @@ class _Tables:
                         for e, expand in enumerate(EXPANDS):
                             keys[r, s, b, k, e] = note(mbconv(block_spec(plan, s, b, kernel, expand), size))
                     size = halved(size, plan.stages[s].stride) if b == 0 else size
-            width = plan.stages[-1].width
-            expand_block = Block("final_expand", (width, size, size), (("out", plan.final_expand), ("act", "hswish")))
+            last = plan.stages[-1].width
+            expand_block = Block("final_expand", (last, size, size), (("out", plan.final_expand), ("act", "hswish")))
             head = Block("head", (plan.final_expand, size, size), (("mix", plan.feature_mix), ("classes", plan.classes)))
             heads.append(front)
             tails.append([note(expand_block), note(head)])
         self.words = tuple(found[key] for key in sorted(found))
         position = {block.key: i for i, block in enumerate(self.words)}
-        first = np.array([[position[k] for k in row] for row in heads], dtype=np.int32)
-        last = np.array([[position[k] for k in row] for row in tails], dtype=np.int32)
-        self._compile(first, np.vectorize(position.__getitem__, otypes=[np.int32])(keys), last)
-
-    def _compile(self, front: NDArray[np.int32], body: NDArray[np.int32], back: NDArray[np.int32]) -> None:
-        """One flat table of block ids, and the linear map from a code to the positions in it: a column a slot of the chain."""
-        sizes, stages, deep, kernels, expands = body.shape
-        width = 1 + 2 * deep
-        strides = np.zeros((1 + stages * width, front.shape[1] + stages * deep + back.shape[1]), dtype=np.float32)
-        parts, column = [], 0
-
-        def add(ids: NDArray[np.int32], choices: list[int]) -> None:
-            nonlocal column
-            steps = [int(np.prod(ids.shape[axis + 1 :])) for axis in range(ids.ndim)]
-            strides[choices, column] = steps
-            parts.append(ids.ravel())
-            column += 1
-
-        for each in front.T:
-            add(each, [0])
-        for s in range(stages):
-            for b in range(deep):
-                active = np.array([depth > b for depth in DEPTHS])[None, :, None, None]
-                first = 1 + s * width
-                shape = (sizes, len(DEPTHS), kernels, expands)
-                add(np.where(active, np.broadcast_to(body[:, s, b][:, None], shape), -1), [0, first, first + 1 + 2 * b, first + 2 + 2 * b])
-        for each in back.T:
-            add(each, [0])
-        self.ids = np.concatenate(parts).astype(np.int32)
-        self.strides = strides
-        self.offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])[:-1].astype(np.float32)
+        ids = np.vectorize(position.__getitem__, otypes=[np.int32])
+        body = [_slot(ids(keys[:, s, b]), s, b) for s in stages for b in range(DEPTHS[-1])]
+        first = [Slot((0,), column) for column in ids(np.array(heads, dtype=object)).T]
+        back = [Slot((0,), column) for column in ids(np.array(tails, dtype=object)).T]
+        self.slots = Slots([*first, *body, *back], len(space.choices))
 
     @staticmethod
     def of(space: SearchSpace) -> _Tables:
         return _tables(space)
 
-    def lookup(self, codes: Codes) -> NDArray[np.int32]:
-        out = np.empty((len(codes), len(self.offsets)), dtype=np.int32)
-        for start in range(0, len(codes), _CHUNK):
-            # float32 is exact here: positions are far below 2 ** 24
-            flat = (codes[start : start + _CHUNK].astype(np.float32) @ self.strides + self.offsets).astype(np.intp)
-            np.take(self.ids, flat, out=out[start : start + _CHUNK], mode="clip")
-        return out
+
+def _slot(ids: NDArray[np.int32], stage: int, block: int) -> Slot:
+    """One block of a stage, ``ids (resolutions, kernels, expands)``: there where the stage is deep enough."""
+    first = 1 + stage * (1 + 2 * DEPTHS[-1])
+    active = np.array([depth > block for depth in DEPTHS])[None, :, None, None]
+    return Slot((0, first, first + 1 + 2 * block, first + 2 + 2 * block), np.where(active, ids[:, None], np.int32(-1)))
 
 
 @lru_cache(maxsize=64)

@@ -56,7 +56,7 @@ class Scale:
 
 
 FULL = Scale("ofa-w1.0", (160, 192, 224), 60, 200, 8, 840, 30, TARGETS)
-QUICK = Scale("tiny-32", (16, 24), 24, 20, 4, 12, 10, TARGETS[:1])
+QUICK = Scale("tiny-32", (16,), 16, 20, 4, 14, 8, TARGETS[:1])
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,12 @@ def measure(quick: bool) -> Outcome:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for runtime, precision in scale.targets:
-            found = one(runtime, precision, scale, Path(folder))
+            try:
+                found = one(runtime, precision, scale, Path(folder))
+            except TooNoisy as problem:
+                # what could not be measured has no figure, and counts as missed
+                rows.append((f"{runtime} {precision}", f"not measured: {problem}", "", "", "", ""))
+                continue
             rows += found[0]
             figures |= found[1]
     targets: dict[str, Target] = {}

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats
 
+_DIRECT = 64
+"""Up to this length pairs are compared one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -84,8 +87,8 @@ def _tied_from(changes: NDArray[np.bool_], length: int) -> int:
 
 def _inversions(values: Floats) -> int:
     """Pairs in falling order, by merging sorted halves; ties are no inversions."""
-    if len(values) < 2:
-        return 0
+    if len(values) <= _DIRECT:
+        return int(np.triu(values[:, None] > values, 1).sum())
     middle = len(values) // 2
     left, right = values[:middle], values[middle:]
     own = _inversions(left) + _inversions(right)

@@ -17,8 +17,8 @@ from hwnas.core.predict import Floats
 _ROUNDS = 15
 _DEGREES = 4.0
 """Of freedom of the noise."""
-_NOISE_STRENGTH = 4.0
-"""How many measurements the prior noise counts for."""
+_NOISE_STRENGTH = 0.5
+"""How many measurements the prior noise counts for: few, since devices differ in it by a factor of ten and more."""
 _LOWEST = 0.2
 """Noise is relative to what is predicted, but at least to this share of the median: predictions near 0 are no certain ones."""
 _GRID = np.geomspace(0.005, 0.32, 7)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hwnas.core.errors import PredictorError
 from hwnas.latency.agreement import agreement, kendall, spearman
 
-PAIRS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=2, max_size=40)
+PAIRS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=2, max_size=200)
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,0 +1,1 @@
+"""Tables and predictors of latency, held to what others published."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas.cli.console import show_facts, show_json, show_table
-from hwnas.space.family import FAMILIES, blockwise, family_of, find_space
+from hwnas.space.family import FAMILIES, Blockwise, family_of, find_space
 
 app = typer.Typer(help="Search spaces: list them, show one.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -27,8 +27,9 @@ def list_spaces(json: Json = False) -> None:
 def show(name: str, json: Json = False) -> None:
     """Show the choices of a space, its exact number of architectures, and the blocks that a device measures."""
     space = find_space(name)
-    blocks = blockwise(space).vocabulary(space)
-    smallest, largest = family_of(space).extremes(space)
+    family = family_of(space)
+    blocks = family.vocabulary(space) if isinstance(family, Blockwise) else ()
+    smallest, largest = family.extremes(space)
     if json:
         choices = [{"name": c.name, "options": c.options, "active_if": c.active_if} for c in space.choices]
         keys = [block.key for block in blocks]
@@ -40,7 +41,7 @@ def show(name: str, json: Json = False) -> None:
         {
             "space": f"{space.name} ({space.family}), id {space.id}",
             "architectures": f"{space.size:,} ({space.size:.3g})",
-            "blocks to measure": len(blocks),
+            "blocks to measure": len(blocks) or "none: its networks are measured whole",
             "largest input": "x".join(map(str, space.input_shape)) + " (channels, height, width)",
             "smallest, largest": f"{smallest.id}, {largest.id}",
         }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats, Prediction
+from hwnas.latency.blocksums import padded, sum_over_blocks
 from hwnas.latency.minimum import smallest
 from hwnas.latency.scale import Fit, fit_scale
 from hwnas.latency.table import LatencyTable
@@ -84,14 +85,11 @@ class AdditiveLatency:
 
     def sums_ms(self, codes: Codes) -> Floats:
         """The plain sum of the blocks without overhead, ``(n, n_choices) int16 -> (n,)``."""
-        ids = blockwise(self.space).block_ids(self.space, codes)
-        total: Floats = self._padded[ids].sum(axis=1)
-        return total
+        return sum_over_blocks(self.space, codes, self._padded)
 
     @cached_property
     def _padded(self) -> Floats:
-        # block id -1 (no block) reads the last element
-        return np.append(self.times_ms, 0.0)
+        return padded(self.times_ms)
 
     def predict(self, codes: Codes) -> Prediction:
         """``(n, n_choices) int16 -> (n,)`` ms; the standard deviation is relative to the mean, NaN before `fit`."""

@@ -29,7 +29,13 @@ def load_latency(path: Path, space: SearchSpace, **expected: Any) -> AdditiveLat
     """
     stored = load_predictor(path)
     stored.require(KIND, space=space.id, **expected)
-    meta = stored.meta
+    return restore_latency(space, stored)
+
+
+def restore_latency(space: SearchSpace, stored: StoredPredictor) -> AdditiveLatency:
+    """The additive predictor of ``space`` that a file holds; one of another space raises `PredictorError`."""
+    stored.require(KIND, space=space.id)
+    meta, path = stored.meta, stored.where
     times = stored.array("times_ms", shape=(len(blockwise(space).vocabulary(space)),))
     try:
         return AdditiveLatency(

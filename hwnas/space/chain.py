@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwnas.core.arch import Architecture, Block, Choice, Codes, Condition, SearchSpace
 from hwnas.space.family import Group
+from hwnas.space.slots import Slot, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class Elastic:
     def first_choices(self) -> tuple[int, ...]:
         """Where each stage's choices begin, and where the last one's end."""
         return tuple(int(i) for i in np.cumsum([1] + [1 + 2 * depths[-1] for depths in self.depths]))
+
+    def slot(self, stage: int, position: int, ids: NDArray[np.int32]) -> Slot:
+        """One block of a stage, ``ids (resolutions, kernels, expands)``: there where the stage is deep enough."""
+        first = self.first_choices()[stage]
+        runs = np.array([depth > position for depth in self.depths[stage]])[None, :, None, None]
+        own = (0, first, first + 1 + 2 * position, first + 2 + 2 * position)
+        return Slot(own, np.where(runs, ids[:, None], np.int32(-1)))
 
     def groups(self) -> tuple[Group, ...]:
         """One group a stage: its depth and its blocks' kernels and expands. The resolution is the whole network's."""
@@ -88,20 +96,11 @@ class Chain:
             backs.append([note(block) for block in own.back])
         self.words = tuple(found[key] for key in sorted(found))
         position = {block.key: i for i, block in enumerate(self.words)}
-        self._front = np.array([[position[key] for key in row] for row in fronts], dtype=np.int32)
-        self._back = np.array([[position[key] for key in row] for row in backs], dtype=np.int32)
-        self._ids = np.vectorize(position.__getitem__, otypes=[np.int32])(keys)
-        first = elastic.first_choices()
-        self._depth_at = np.array([first[s] for s, _ in slots])
-        self._kernel_at = np.array([first[s] + 1 + 2 * b for s, b in slots])
-        # which depths, by their code, run the block of a slot
-        self._runs = np.zeros((len(slots), max(map(len, elastic.depths))), dtype=bool)
-        for i, (s, b) in enumerate(slots):
-            self._runs[i, : len(elastic.depths[s])] = [depth > b for depth in elastic.depths[s]]
+        ids = np.vectorize(position.__getitem__, otypes=[np.int32])
+        front, back = ([Slot((0,), column) for column in ids(np.array(ends, dtype=object)).T] for ends in (fronts, backs))
+        body = [elastic.slot(s, b, ids(keys[:, i])) for i, (s, b) in enumerate(slots)]
+        self._slots = Slots([*front, *body, *back], len(space.choices))
 
     def lookup(self, codes: Codes) -> NDArray[np.int32]:
         """``(n, n_choices) int16 -> (n, max_blocks) int32``: front, blocks stage by stage, back; -1 is no block."""
-        r, slots = codes[:, 0], np.arange(len(self._depth_at))[None]
-        chosen = self._ids[r[:, None], slots, codes[:, self._kernel_at], codes[:, self._kernel_at + 1]]
-        body = np.where(self._runs[slots, codes[:, self._depth_at]], chosen, -1)
-        return np.concatenate([self._front[r], body, self._back[r]], axis=1).astype(np.int32)
+        return self._slots.lookup(codes)

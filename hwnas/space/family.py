@@ -96,6 +96,23 @@ class Blockwise(Protocol):
         ...
 
 
+@runtime_checkable
+class Cellwise(Protocol):
+    """A family whose networks repeat a cell: a small graph that does not decompose into a chain."""
+
+    def representative(self, space: SearchSpace, codes: Codes) -> Codes:
+        """The same networks, isomorphic ones with the same codes, ``(n, n_choices) int16 -> (n, n_choices) int16``."""
+        ...
+
+    def executed(self, space: SearchSpace, codes: Codes) -> dict[str, NDArray[np.float64]]:
+        """Counts of executed operations, ``(n, n_operations)``, by the name of a way in which runtimes treat a graph."""
+        ...
+
+    def connected(self, space: SearchSpace, codes: Codes) -> NDArray[np.bool_]:
+        """Whether the input reaches the output, ``(n,)``."""
+        ...
+
+
 FAMILIES: Registry[SpaceFamily] = Registry("space family")
 
 

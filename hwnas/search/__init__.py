@@ -1,5 +1,5 @@
 """Search for the best architectures under budgets, with predictors only; numpy only. Importing it registers strategies and solvers."""
 
-from hwnas.search import evolution, exact, linearised, random
+from hwnas.search import bayesian, evolution, exact, linearised, local, once_for_all, random
 
-__all__ = ["evolution", "exact", "linearised", "random"]
+__all__ = ["bayesian", "evolution", "exact", "linearised", "local", "once_for_all", "random"]

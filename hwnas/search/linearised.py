@@ -25,9 +25,9 @@ from hwnas.search.structure import decompose
 from hwnas.space.moves import sample_spread
 
 _SAMPLE, _DRAWN, _AIM = 400, 1200, 0.9
-_LINEAR_ROUNDS, _LINEAR_FITTED, _DRAWS, _BOLDNESS = 2, 600, 256, 2.0
+_LINEAR_ROUNDS, _LINEAR_FITTED, _DRAWS, _BOLDNESS = 1, 600, 128, 2.0
 _ROUND, _MERGE, _RESERVE = 11_000, 4500, 2000
-_PARENTS, _CHILDREN, _EVALUATED = 96, 600, 256
+_PARENTS, _CHILDREN, _EVALUATED = 48, 360, 150
 _EXCHANGED, _MUTATED = (0.0, 0.1, 0.3, 0.5), (0.5, 1.0, 2.0, 4.0)
 _NEAR = 0.93
 _PAIRS = 200

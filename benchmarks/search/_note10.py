@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core.arch import Block, Codes, SearchSpace
-from hwnas.core.errors import PredictorError
+from hwnas.core.errors import DataError, PredictorError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.scale import Fit
@@ -30,6 +30,8 @@ BUDGETS_MS = (15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
 
 def models(sizes: tuple[int, ...] = SIZES) -> Models:
     """Both models of ``ofa-w1.2`` at ``sizes``: milliseconds are sums of the table, accuracies are what OFA's predictor says."""
+    if not (DATA / "ofa").is_dir():
+        raise DataError(f"{DATA / 'ofa'} is not here; HWNAS_REFERENCE_DATA names the folder of reference data")
     space = find_space("ofa-w1.2", SpaceOptions(resolutions=sizes))
     return Models(space, _latency(space), OfaAccuracy.read(DATA / "ofa" / "ofa_mbv3_w1.2_accuracy_predictor.npz", space))
 

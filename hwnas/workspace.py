@@ -23,6 +23,7 @@ from hwnas.core.serial import STRICT, parse, read_toml
 from hwnas.data import Limits
 from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
 from hwnas.profiler.channel import LAUNCHERS
+from hwnas.search.solver import SOLVERS
 from hwnas.search.strategy import STRATEGIES
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store
@@ -123,7 +124,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)
         _at_least("candidates", self.candidates, 1)
-        require_known("strategy", self.strategy, STRATEGIES)
+        require_known("strategy", self.strategy, (*STRATEGIES, *SOLVERS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from hwnas.core.predict import LatencyModel, Predictor
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Goal
-from hwnas.search.front import Front, Scored, find_front
+from hwnas.search.archive import Front, Scored
+from hwnas.search.front import find_front
 
 RETRIES = 5
 SPACING = 0.04

@@ -17,7 +17,8 @@ from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, 
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.store import load_latency, save_latency
 from hwnas.pipeline.goals import Target
-from hwnas.search.front import Front, find_front
+from hwnas.search.archive import Front
+from hwnas.search.front import find_front
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.predictor import RidgeAccuracy, load_accuracy

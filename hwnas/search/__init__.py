@@ -1,5 +1,5 @@
-"""Search for the best architectures under budgets, with predictors only; numpy only. Importing the package registers its strategies."""
+"""Search for the best architectures under budgets, with predictors only; numpy only. Importing it registers strategies and solvers."""
 
-from hwnas.search import evolution, random
+from hwnas.search import bayesian, evolution, exact, linearised, local, once_for_all, random
 
-__all__ = ["evolution", "random"]
+__all__ = ["bayesian", "evolution", "exact", "linearised", "local", "once_for_all", "random"]

@@ -28,6 +28,10 @@ class Seen:
                 keep.append(position)
         return keep
 
+    def unknown(self, codes: Codes) -> list[int]:
+        """Positions of the rows of ``codes`` that are new; they are not remembered."""
+        return [i for i, row in enumerate(np.ascontiguousarray(codes, dtype=np.int16)) if row.tobytes() not in self._rows]
+
     def fresh(self, codes: Codes) -> Codes:
         """The new rows themselves."""
         return codes[self.new_rows(codes)]

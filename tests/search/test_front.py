@@ -10,8 +10,9 @@ from hwnas.core.arch import Codes
 from hwnas.core.errors import ConfigError, InfeasibleError, PredictorError, UnknownNameError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.latency.additive import AdditiveLatency
+from hwnas.search.archive import Front
 from hwnas.search.feasible import check_budgets, smallest_upper_ms
-from hwnas.search.front import Front, find_front
+from hwnas.search.front import find_front
 from hwnas.search.pareto import pareto_front
 from hwnas.space.moves import sample
 from tests.latency.tables import make_table, tiny_space

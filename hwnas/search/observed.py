@@ -1,0 +1,76 @@
+"""What a strategy that learns from every outcome keeps: all of them, and where to look for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.arch import Codes, SearchSpace
+from hwnas.core.predict import Floats
+from hwnas.search.novel import Seen
+from hwnas.search.strategy import Outcomes, Trials
+from hwnas.space.moves import cross, mutate, sample, unique
+
+Limits = Callable[[Codes], Floats]
+_TRIES = 16
+
+
+class Observed:
+    """Everything told so far, and what was asked; the first objective counts.
+
+    ``limits: (n, n_choices) -> (n,)`` is the violation of constraints that are known without evaluating (a latency table's, say): what
+    violates them is not proposed while anything else is found.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int, initial: Codes | None, limits: Limits | None) -> None:
+        self.space = space
+        self.rng = np.random.default_rng(seed)
+        self.codes: Codes = sample(space, 0, self.rng)
+        self.objective: Floats = np.zeros(0)
+        self.violation: Floats = np.zeros(0)
+        self._seen = Seen()
+        self._initial = self.codes if initial is None else self._seen.fresh(space.canonical(initial))
+        self._limits = limits
+
+    def tell(self, trials: Trials, outcomes: Outcomes) -> None:
+        """Keep what came out."""
+        self.codes = np.concatenate([self.codes, trials.codes])
+        self.objective = np.concatenate([self.objective, outcomes.objectives[:, 0]])
+        self.violation = np.concatenate([self.violation, outcomes.violation])
+
+    def given(self, n: int) -> Codes:
+        """Up to ``n`` of the initial codes that were not asked for yet."""
+        now, self._initial = self._initial[:n], self._initial[n:]
+        return now
+
+    def ranked(self) -> NDArray[np.intp]:
+        """Rows, the best first: the least violation, then the least objective."""
+        return np.lexsort((self.objective, self.violation))
+
+    def random(self, n: int) -> Codes:
+        """``n`` new codes, within the limits where such are found; fewer when hardly any are left."""
+        found = self._seen.gather(n, lambda k: self._within(sample(self.space, 16 * k, self.rng))[:k], tries=_TRIES)
+        return np.concatenate([found, self._seen.gather(n - len(found), lambda k: sample(self.space, k, self.rng), tries=_TRIES)])
+
+    def candidates(self, parents: Codes, n: int) -> Codes:
+        """About ``n`` distinct codes that were not asked for: mutants and crossings of ``parents``, and a quarter at random."""
+        first, second = (parents[self.rng.integers(0, len(parents), n)] for _ in range(2))
+        rate = 1 / max(len(self.space.choices), 1)
+        mixed = mutate(self.space, cross(self.space, first[: n // 4], second[: n // 4], self.rng), self.rng, rate=rate)
+        near = mutate(self.space, first[n // 4 : 3 * n // 4], self.rng, rate=rate)
+        codes = unique(np.concatenate([near, mixed, sample(self.space, n - n // 2, self.rng)]))
+        return self._within(codes[self._seen.unknown(codes)])
+
+    def take(self, codes: Codes) -> Codes:
+        """Those of ``codes`` that are new; they count as asked for."""
+        return self._seen.fresh(codes)
+
+    def take_some(self, codes: Codes, n: int) -> Codes:
+        """Up to ``n`` of ``codes`` that are new and within the limits."""
+        codes = self._within(codes[self._seen.unknown(codes)])
+        return self._seen.fresh(codes[:n])
+
+    def _within(self, codes: Codes) -> Codes:
+        return codes if self._limits is None else codes[self._limits(codes) == 0]

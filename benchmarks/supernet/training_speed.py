@@ -2,7 +2,8 @@
 
 The largest, a random and the smallest subnet of ``tiny-32``, and the step of the sandwich rule with four subnets against the sum of its
 static parts; one process with one thread and the share of a batch that a process has in the demo. Elastic and static take turns, and the
-median of many turns' ratios counts, so that a machine which changes its speed slows both.
+median of many turns' ratios counts, so that a machine which changes its speed slows both; time is the thread's own, without what other
+work on the machine takes.
 
 Static nets are measured as they are, and with this project's gradient of depthwise weights in place of torch's, which is slower
 (`hwnas.supernet.depthwise`); targets are about the quicker of the two. Memory is what is kept for the backward pass.
@@ -32,7 +33,7 @@ from hwnas.supernet.shares import Batch, gradients
 from hwnas.supernet.tensors import channels_last, threads
 
 BATCH = 48
-TURNS, QUICK_TURNS = 60, 5
+TURNS, QUICK_TURNS = 30, 4
 OVERHEAD, SANDWICH = 0.05, 1.1
 
 Step = Callable[[], object]
@@ -156,10 +157,10 @@ def in_turns(steps: Mapping[str, Step], turns: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(turns + 2):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            begin = time.perf_counter()
+            begin = time.thread_time()
             steps[name]()
             if turn >= 2:
-                times[name].append(time.perf_counter() - begin)
+                times[name].append(time.thread_time() - begin)
     return times
 
 

@@ -147,7 +147,7 @@ def _commands(folder: Path, checkpoint: Path) -> Iterator[Row]:
                 Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((160, 160)).save(place / f"{i}.png")
     (root / "hwnas.toml").write_text(CONFIG)
     out = folder / "out"
-    for command in (["train", "--from-ofa", str(checkpoint)], ["export", "largest", "--out", str(out)]):
+    for command in (["train", "--from-ofa", str(checkpoint)], ["export", "largest", "--no-int8", "--out", str(out)]):
         if call([*command, "-w", str(root), "-q", "--json"]):
             raise SystemExit(f"hwnas {command[0]} failed")
     trained = Trained.load(Context(Workspace.open(root)))

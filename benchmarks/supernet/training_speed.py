@@ -33,7 +33,7 @@ from hwnas.supernet.shares import Batch, gradients
 from hwnas.supernet.tensors import channels_last, threads
 
 BATCH = 48
-TURNS, QUICK_TURNS = 30, 4
+TURNS, QUICK_TURNS = 12, 4
 OVERHEAD, SANDWICH = 0.05, 1.1
 
 Step = Callable[[], object]

@@ -10,7 +10,7 @@ from PIL import Image
 from hwnas.export.exporter import exporter_for
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.searching import stored_space
-from hwnas.space.family import SpaceOptions, find_space
+from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.space.moves import sample
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.ofa import official_name
@@ -95,6 +95,7 @@ def checkpoint(tmp_path):
     return tmp_path / "ofa_mbv3_d234_e346_k357_w1.0"
 
 
+@pytest.mark.slow
 def test_an_imported_supernet_is_evaluated_and_exported(capsys, tmp_path, pictures, checkpoint):
     root = workspace(tmp_path / "ws", preset="ofa-w1.0", sizes="128", source=pictures)
     told = hw_json(capsys, "train", "--from-ofa", checkpoint, "-w", root, "-q")
@@ -140,11 +141,16 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(capsys, tmp_path, pictur
     assert not list((root / "runs").glob("stages/*"))
 
 
-def test_weights_that_are_gone_are_not_trained_anew_in_silence(capsys, tmp_path, pictures, checkpoint):
+def test_an_imported_supernet_is_kept_to_and_never_trained_anew_in_silence(capsys, tmp_path, pictures, checkpoint):
+    from hwnas.pipeline.accuracy import Trained
     from hwnas.pipeline.imported import import_ofa
 
     root = workspace(tmp_path / "ws", preset="ofa-w1.0", sizes="128", source=pictures)
     import_ofa(Context(Workspace.open(root)), checkpoint)
+    trained = Trained.load(Context(Workspace.open(root)))
+    largest = family_of(trained.ctx.space).extremes(trained.ctx.space)[1]
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert torch.equal(trained.module(largest).head.classifier.weight, weights["classifier.linear.weight"])
     (weights,) = (root / "runs").glob("stages/import-*/supernet.safetensors")
     weights.unlink()
     code, _, err = hw(capsys, "train", "-w", root, "-q")

@@ -137,7 +137,7 @@ def _exported(fixture: Arrays, space: SearchSpace, net: Supernet, folder: Path, 
 
 
 def _commands(folder: Path, checkpoint: Path) -> Iterator[Row]:
-    """The command line on ten classes of random squares: files against the recalibrated subnet in torch, on images of their own."""
+    """The command line on ten classes of random squares: files against the recalibrated subnet in torch, on the test part."""
     root, rng = folder / "workspace", np.random.default_rng(0)
     for part, n in (("train", 2), ("val", 2), ("test", 1)):
         for label in range(10):
@@ -152,7 +152,7 @@ def _commands(folder: Path, checkpoint: Path) -> Iterator[Row]:
             raise SystemExit(f"hwnas {command[0]} failed")
     trained = Trained.load(Context(Workspace.open(root)))
     arch = trained.ctx.space.parse(json.loads((out / "manifest.json").read_text())["architecture"])
-    x = rng.normal(size=(8, 3, 160, 160)).astype(np.float32)
+    x = trained.preprocessing(arch).normalise(np.asarray(trained.ctx.dataset.images("test", 160)))
     with torch.inference_mode():
         expected = trained.module(arch)(torch.from_numpy(x)).numpy()
     for runtime in RUNTIMES:

@@ -6,6 +6,7 @@ time to record and walk through than a small convolution takes to compute.
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import Any
 
 from torch import Tensor
@@ -48,7 +49,7 @@ class _Smaller(Function):
 
 
 def _side(matrix: Tensor) -> int:
-    return round(matrix.shape[0] ** 0.5)
+    return isqrt(matrix.shape[0])
 
 
 def _centre(kernel: Tensor, side: int) -> Tensor:

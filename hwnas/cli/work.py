@@ -75,13 +75,23 @@ def _int8_line(companion: Mapping[str, Any]) -> str:
     return f"int8 file beside it: {figures}" if companion["ships"] else f"int8 file left out ({figures}): {'; '.join(companion['reasons'])}"
 
 
-def train(folder: Folder = Path(), json: Json = False, quiet: Quiet = False) -> None:
-    """Train the supernet once, or go on with a training that was interrupted, and fit the accuracy predictor."""
+def train(
+    from_ofa: Annotated[
+        Path | None, typer.Option(help="An official checkpoint of Once-for-All's MobileNetV3 (a local file), taken instead of training.")
+    ] = None,
+    folder: Folder = Path(),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the supernet once, go on with a training that was interrupted, or import one; and fit the accuracy predictor."""
     from hwnas.pipeline.accuracy import Trained, accuracy_model
+    from hwnas.pipeline.imported import import_ofa
     from hwnas.space.family import family_of
 
     ctx = _context(folder, quiet=quiet)
     with ctx.store.lock():
+        if from_ofa is not None:
+            import_ofa(ctx, from_ofa)
         trained = Trained.load(ctx)
         accuracy_model(ctx, trained)
         figures = {

@@ -71,6 +71,9 @@ class SearchSpace:
             index[choice.name] = position
         object.__setattr__(self, "_index", index)
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # kept, where hashing every choice again would make each use as a key slow
+
     @cached_property
     def id(self) -> str:
         """A hash of the content: two spaces with the same id mean the same by the same code."""

@@ -1,10 +1,11 @@
-"""Stages: train the supernet once, evaluate some of its subnets, fit the accuracy predictor.
+"""Stages: train the supernet once (or take one that was imported), evaluate some of its subnets, fit the accuracy predictor.
 
 Every evaluation is journalled and never repeated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,11 @@ from torch import nn
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from hwnas.core.arch import Architecture, Codes
 from hwnas.core.errors import UsageError
-from hwnas.core.serial import plain
+from hwnas.core.serial import content_id, plain
 from hwnas.data import Preprocessing
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.imported import WEIGHTS, imported
+from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.searching import ACCURACY, publish_space
 from hwnas.space.family import family_of
 from hwnas.space.moves import sample_spread, unique
@@ -31,39 +34,39 @@ from hwnas.supernet.train import Progress, sandwich, train
 
 TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
 EVALUATE_CODE = ("hwnas.supernet.accuracy",)
-WEIGHTS = "supernet.safetensors"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained supernet of a workspace; what is asked of its subnets is answered once and kept."""
+    """The trained supernet of a workspace; what is asked of its subnets is answered once and kept.
+
+    ``stage`` holds the weights, ``identity`` is what they are of, and ``key`` names what decides a recalibrated subnet.
+    """
 
     ctx: Context
     stage: Stage
+    identity: Mapping[str, object]
+    key: str
     evaluations: Journal
     known: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, ctx: Context) -> Trained:
         """Train, go on with an interrupted training, or reuse a finished one."""
-        stage = _train_stage(ctx)
-        if stage.done:
-            ctx.reporter.reused(f"train {ctx.space.name}")
-        else:
-            _train(ctx, stage)
-        inputs = [stage.key, ctx.config.accuracy.recalibration_images, ctx.config.train.threads]
+        stage, identity, key = _supernet(ctx)
+        inputs = [key, ctx.config.accuracy.recalibration_images, ctx.config.train.threads]
         folder = ctx.store.stage("evaluate", inputs, code=EVALUATE_CODE, glue=__name__).folder
         journal = Journal(folder / "evaluations.jsonl")
         try:
             known = {str(record["arch"]): float(record["accuracy_val"]) for record in journal.records}
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"{journal.path}: holds an evaluation of another shape; it was edited: delete the file") from None
-        return cls(ctx, stage, journal, known)
+        return cls(ctx, stage, identity, key, journal, known)
 
     @property
     def id(self) -> str:
         """What decides the weights of every exported subnet."""
-        return f"{self.stage.key}-{self.ctx.config.accuracy.recalibration_images}"
+        return f"{self.key}-{self.ctx.config.accuracy.recalibration_images}"
 
     @property
     def checkpoint(self) -> Path:
@@ -73,7 +76,7 @@ class Trained:
     @cached_property
     def _subnets(self) -> Subnets:
         supernet = supernet_family(self.ctx.space).build(self.ctx.space, seed=self.ctx.config.seed)
-        read_weights(self.checkpoint, supernet, _identity(self.ctx))
+        read_weights(self.checkpoint, supernet, self.identity)
         config = self.ctx.config
         return Subnets(
             supernet, self.ctx.dataset, recalibration_images=config.accuracy.recalibration_images, torch_threads=config.train.threads
@@ -85,11 +88,17 @@ class Trained:
 
     def accuracy(self, arch: Architecture) -> float:
         """Top-1 of a subnet on the validation part, as a share."""
-        if arch.id not in self.known:
-            value = self._subnets.accuracy(arch, part="val")
+        self.evaluate([arch])
+        return self.known[arch.id]
+
+    def evaluate(self, archs: Iterable[Architecture], advance: Advance | None = None) -> None:
+        """Evaluate those of ``archs`` that were not yet, together: what they have in common is computed once."""
+        missing = {arch.id: arch for arch in archs if arch.id not in self.known}
+        for done, (arch, value) in enumerate(self._subnets.accuracies(missing.values(), part="val") if missing else ()):
             self.evaluations.append({"arch": arch.id, "codes": arch.indices, "accuracy_val": value})
             self.known[arch.id] = value
-        return self.known[arch.id]
+            if advance:
+                advance(done + 1, arch.id)
 
     def preprocessing(self, arch: Architecture) -> Preprocessing:
         """What turns an image into this subnet's input."""
@@ -101,10 +110,8 @@ def accuracy_model(ctx: Context, trained: Trained) -> RidgeAccuracy:
     archs = [ctx.space.architecture(row) for row in subnets_to_evaluate(ctx)]
     missing = sum(arch.id not in trained.known for arch in archs)
     if missing:
-        with ctx.reporter.stage("evaluate subnets", len(archs)) as advance:
-            for position, arch in enumerate(archs):
-                trained.accuracy(arch)
-                advance(position + 1, arch.id)
+        with ctx.reporter.stage("evaluate subnets", missing) as advance:
+            trained.evaluate(archs, advance)
     else:
         ctx.reporter.reused("evaluate subnets")
     codes = np.concatenate([arch.codes for arch in archs])
@@ -126,8 +133,18 @@ def _identity(ctx: Context) -> dict[str, object]:
     return {"space": ctx.space.id, "data": ctx.dataset.id, "recipe": plain(ctx.config.train), "seed": ctx.config.seed}
 
 
-def _train_stage(ctx: Context) -> Stage:
-    return ctx.store.stage("train", _identity(ctx), code=TRAIN_CODE, glue=__name__)
+def _supernet(ctx: Context) -> tuple[Stage, Mapping[str, object], str]:
+    """Where the weights are, what they are of, and what decides, with them, a recalibrated subnet."""
+    found = imported(ctx)
+    if found is not None:
+        stage, source = found
+        return stage, source.identity, content_id([stage.key, ctx.dataset.id])
+    stage = ctx.store.stage("train", _identity(ctx), code=TRAIN_CODE, glue=__name__)
+    if stage.done:
+        ctx.reporter.reused(f"train {ctx.space.name}")
+    else:
+        _train(ctx, stage)
+    return stage, _identity(ctx), stage.key
 
 
 def _train(ctx: Context, stage: Stage) -> None:

@@ -46,15 +46,15 @@ def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) 
     pool: dict[Architecture, Pick] = {}
     out: dict[Goal, list[Pick]] = {}
     shortlists = {goal: _shortlist(ctx, front, goal) for goal in goals}
-    total = len({row.tobytes() for s in shortlists.values() for row in s.codes})
-    with ctx.reporter.stage(f"evaluate candidates for {goals[0].name}", total) as advance:
-        for goal in sorted(goals, key=lambda g: g.budget_ms):
-            for position, row in enumerate(shortlists[goal].codes):
-                arch = ctx.space.architecture(row)
-                if arch not in pool:
-                    pool[arch] = _pick(ctx, trained, shortlists[goal], position, arch)
-                    advance(len(pool), arch.id)
-            out[goal] = order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
+    wanted = {row.tobytes(): ctx.space.architecture(row) for s in shortlists.values() for row in s.codes}
+    with ctx.reporter.stage(f"evaluate candidates for {goals[0].name}", len(wanted)) as advance:
+        trained.evaluate(wanted.values(), advance)
+    for goal in sorted(goals, key=lambda g: g.budget_ms):
+        for position, row in enumerate(shortlists[goal].codes):
+            arch = ctx.space.architecture(row)
+            if arch not in pool:
+                pool[arch] = _pick(ctx, trained, shortlists[goal], position, arch)
+        out[goal] = order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
     return out
 
 

@@ -21,7 +21,7 @@ from hwnas.search.archive import Front
 from hwnas.search.front import find_front
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
-from hwnas.supernet.predictor import RidgeAccuracy, load_accuracy
+from hwnas.supernet.predictor import StoredAccuracy, load_accuracy
 from hwnas.workspace import CONFIG, Workspace
 
 SPACE = "space.json"
@@ -151,10 +151,10 @@ def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | Unkn
     return PredictorError(f"{folder}: no latency predictor of {device} is stored yet; run 'hwnas profile {device}'")
 
 
-def _accuracy(workspace: Workspace, space: SearchSpace) -> RidgeAccuracy:
+def _accuracy(workspace: Workspace, space: SearchSpace) -> StoredAccuracy:
     path = workspace.store.predictors / ACCURACY
     if not path.is_file():
-        raise PredictorError(f"{path}: no accuracy predictor is stored yet; run 'hwnas train'")
+        raise PredictorError(f"{path}: no accuracy predictor is stored yet; run 'hwnas train', or import one ('hwnas accuracy import')")
     return load_accuracy(path, space)
 
 

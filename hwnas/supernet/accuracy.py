@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -14,29 +18,36 @@ from hwnas.core.errors import DataError
 from hwnas.data.dataset import Dataset
 from hwnas.data.images import Pixels8
 from hwnas.data.preprocessing import Preprocessing
-from hwnas.space.family import family_of
-from hwnas.supernet.calibrate import recalibrate
+from hwnas.space.family import blocks_of, family_of
+from hwnas.supernet.calibrate import Statistics, recalibrate, restore, statistics_of
 from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.tensors import channels_last, threads
+from hwnas.supernet.together import Together, common
 
 BATCH = 256
+KEPT_BYTES = 2**29
+"""Up to how much of what several subnets share is kept in memory at one place of their chains."""
+REMEMBERED = 512
+"""Of how many subnets the statistics are remembered."""
 
 
 def evaluate(module: nn.Module, images: Pixels8, labels: NDArray[np.int64], preprocessing: Preprocessing) -> float:
     """Share of images whose largest logit is their label's: ``images (n, C, R, R) uint8``, ``labels (n,) -> 0 to 1``."""
-    if not len(images) or len(images) != len(labels):
-        raise DataError(f"{len(images)} images and {len(labels)} labels give no accuracy")
-    right = 0
     with torch.inference_mode():
-        for start, batch in _tensors(images, preprocessing):
-            predicted = module(batch).argmax(dim=1).numpy()
-            right += int((predicted == labels[start : start + len(batch)]).sum())
-    return right / len(images)
+        return _share((module(batch) for batch in _tensors(images, preprocessing)), labels, images=len(images))
 
 
-def _tensors(images: Pixels8, preprocessing: Preprocessing) -> Iterator[tuple[int, Tensor]]:
+def _share(logits: Iterable[Tensor], labels: NDArray[np.int64], *, images: int) -> float:
+    """Share of labels that are their image's largest logit."""
+    if not images or images != len(labels):
+        raise DataError(f"{images} images and {len(labels)} labels give no accuracy")
+    predicted = np.concatenate([batch.argmax(dim=1).numpy() for batch in logits])
+    return int((predicted == labels).sum()) / images
+
+
+def _tensors(images: Pixels8, preprocessing: Preprocessing) -> Iterator[Tensor]:
     for start in range(0, len(images), BATCH):
-        yield start, channels_last(preprocessing.normalise(images[start : start + BATCH]))
+        yield channels_last(preprocessing.normalise(images[start : start + BATCH]))
 
 
 class Subnets:
@@ -46,27 +57,61 @@ class Subnets:
         self.supernet, self.data, self.torch_threads = supernet, data, torch_threads
         self.recalibration_images = recalibration_images
         self._images: dict[tuple[str, int], Pixels8] = {}
+        self._statistics: OrderedDict[Architecture, Statistics] = OrderedDict()
 
     def subnet(self, arch: Architecture) -> nn.Module:
         """``arch`` as a plain module, recalibrated and in evaluation mode: what is evaluated is what is exported."""
-        size = self._size(arch)
         module = supernet_family(self.supernet.space).extract(self.supernet, arch)
-        images = self._part("train", size)[: self.recalibration_images]
+        if arch in self._statistics:
+            restore(module, self._statistics[arch])
+            return module
         with threads(self.torch_threads):
-            recalibrate(module, (batch for _, batch in _tensors(images, self.data.preprocessing(size))))
+            recalibrate(module, self._calibration(self._size(arch)))
+        self._remember(arch, statistics_of(module))
         return module
 
     def accuracy(self, arch: Architecture, *, part: str = "val") -> float:
         """Share of the part's images that ``arch`` gets right, 0 to 1."""
-        size = self._size(arch)
-        module = self.subnet(arch)
-        with threads(self.torch_threads):
-            return evaluate(module, self._part(part, size), self.data.labels(part), self.data.preprocessing(size))
+        return next(iter(self.accuracies([arch], part=part)))[1]
+
+    def accuracies(self, archs: Iterable[Architecture], *, part: str = "val") -> Iterator[tuple[Architecture, float]]:
+        """Each of ``archs`` with the share of the part's images that it gets right, 0 to 1; in an order of their own.
+
+        What subnets begin with in common is computed once (`hwnas.supernet.together`), and gives the same bits as each alone.
+        """
+        space, family = self.supernet.space, supernet_family(self.supernet.space)
+        chains = {arch: family.part_names(space, arch) for arch in archs}
+        ordered = sorted(chains, key=lambda arch: (self._size(arch), chains[arch]))
+        for size, members in groupby(ordered, key=self._size):
+            group = list(members)
+            together = Together(partial(self._calibration, size), partial(self._batches, part, size))
+            shared = [*(common(chains[a], chains[b]) for a, b in pairwise(group)), 0]
+            for arch, keep in zip(group, shared, strict=True):
+                parts = family.parts(family.extract(self.supernet, arch))
+                with threads(self.torch_threads):
+                    logits, statistics = together.run(chains[arch], parts, keep=self._affordable(arch, keep, part))
+                    right = _share(logits, self.data.labels(part), images=self.data.part(part).n)
+                self._remember(arch, statistics)
+                yield arch, right
+
+    def _affordable(self, arch: Architecture, keep: int, part: str) -> int:
+        """``keep``, or 0 where what comes out of so many parts takes too much memory."""
+        images = self.recalibration_images + self.data.part(part).n
+        values = math.prod(blocks_of(self.supernet.space, arch)[keep].in_shape)
+        return keep if 4 * values * images <= KEPT_BYTES else 0
+
+    def _remember(self, arch: Architecture, statistics: Statistics) -> None:
+        self._statistics[arch] = statistics
+        while len(self._statistics) > REMEMBERED:
+            self._statistics.popitem(last=False)
+
+    def _calibration(self, size: int) -> Iterator[Tensor]:
+        return self._batches("train", size, self.recalibration_images)
+
+    def _batches(self, part: str, size: int, limit: int | None = None) -> Iterator[Tensor]:
+        if (part, size) not in self._images:
+            self._images[part, size] = self.data.images(part, size)
+        return _tensors(self._images[part, size][:limit], self.data.preprocessing(size))
 
     def _size(self, arch: Architecture) -> int:
         return family_of(self.supernet.space).resolution(self.supernet.space, arch)
-
-    def _part(self, part: str, size: int) -> Pixels8:
-        if (part, size) not in self._images:
-            self._images[part, size] = self.data.images(part, size)
-        return self._images[part, size]

@@ -13,19 +13,25 @@ from torch import Tensor, nn
 
 from hwnas.core.errors import DataError
 
+Statistics = tuple[tuple[Tensor, Tensor, Tensor], ...]
+"""Mean, variance and number of batches of every batch norm of a module, in its order."""
 
-def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
+
+def recalibrate(module: nn.Module, batches: Iterable[Tensor], *, outputs: list[Tensor] | None = None) -> None:
     """Set the running statistics of every ``nn.BatchNorm2d`` from ``batches`` of normalised images, each ``(N, C, R, R) float32``.
 
     Afterwards ``num_batches_tracked`` is the number of batches, which is how an exporter knows, and the module is in evaluation mode.
+    ``outputs`` takes what the module made of each batch: recalibrating what follows it with those is recalibrating both as one.
     """
-    probes = [_Probe(each) for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
+    probes = [_Probe(norm) for norm in _norms(module)]
     images = count = 0
     module.train()
     try:
         with torch.no_grad():
             for batch in batches:
-                module(batch)
+                made = module(batch)
+                if outputs is not None:
+                    outputs.append(made)
                 for probe in probes:
                     probe.add(len(batch))
                 images += len(batch)
@@ -38,6 +44,21 @@ def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
         raise DataError("batch norm cannot be recalibrated without images")
     for probe in probes:
         probe.store(images, count)
+
+
+def statistics_of(module: nn.Module) -> Statistics:
+    """What `recalibrate` found out."""
+    return tuple((n.running_mean.clone(), n.running_var.clone(), n.num_batches_tracked.clone()) for n in _norms(module))  # type: ignore[union-attr]
+
+
+def restore(module: nn.Module, statistics: Statistics) -> None:
+    """Give ``module`` statistics that `recalibrate` found for one like it."""
+    for norm, (mean, var, count) in zip(_norms(module), statistics, strict=True):
+        norm.load_state_dict({**norm.state_dict(), "running_mean": mean, "running_var": var, "num_batches_tracked": count})
+
+
+def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [each for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
 
 
 class _Probe:

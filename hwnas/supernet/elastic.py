@@ -10,7 +10,6 @@ batch's statistics and leaves the running ones alone: those have a meaning only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from hwnas.space.mobilenet_v3 import BlockSpec
 from hwnas.supernet.depthwise import depthwise_conv2d
+from hwnas.supernet.kernels import smaller_kernel
 from hwnas.supernet.static import BN_EPS, ConvBnAct, InvertedResidual, SqueezeExcite, activation, squeezed
 
 
@@ -54,14 +54,9 @@ class ElasticDepthwise(nn.Module):
 
     def kernel(self, size: int, width: int) -> Tensor:
         """The kernel of ``size`` for the leading ``width`` channels, ``(width, 1, size, size)``."""
-        weight = _leading(self.weight, width)
-        for larger, side in pairwise(self.sizes):
-            if larger <= size:
-                break
-            cut = (larger - side) // 2
-            centre = weight[:, :, cut : cut + side, cut : cut + side].reshape(width, side * side)
-            weight = F.linear(centre, self.transforms[str(side)]).reshape(width, 1, side, side)
-        return weight
+        if size == self.sizes[0]:
+            return _leading(self.weight, width)
+        return smaller_kernel(self.weight, width, tuple(self.transforms[str(side)] for side in self.sizes[1:] if side >= size))
 
     def forward(self, x: Tensor, size: int) -> Tensor:
         """``(N, c, H, W) -> (N, c, H', W')``."""

@@ -38,6 +38,17 @@ class SupernetFamily(Protocol):
         """
         ...
 
+    def part_names(self, space: SearchSpace, arch: Architecture) -> tuple[str, ...]:
+        """A name for each of the parts that ``arch`` runs one after the other: as many as it has blocks (`blocks_of`).
+
+        Subnets whose names begin alike have the same weights up to there.
+        """
+        ...
+
+    def parts(self, module: nn.Module) -> tuple[nn.Module, ...]:
+        """The parts of a plain module that this family made, in the order of `part_names`."""
+        ...
+
     def block_module(self, block: Block) -> nn.Module:
         """A plain module in evaluation mode that computes ``block``, for profiling; its weights are random but always the same."""
         ...

@@ -5,6 +5,7 @@ Depth ``d`` runs the first ``d`` blocks of a stage. Registered as ``mobilenet_v3
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -18,6 +19,7 @@ from hwnas.supernet.family import SUPERNETS, Supernet
 from hwnas.supernet.static import ConvBnAct, Head, InvertedResidual, Network
 
 
+@lru_cache(maxsize=4096)
 def specs_of(space: SearchSpace, arch: Architecture) -> tuple[BlockSpec, ...]:
     """The inverted residuals of ``arch`` in chain order (without the static first one); an architecture of another space is refused."""
     if arch.space_id != space.id:
@@ -94,6 +96,18 @@ class MobileNetV3Family:
         supernet.final_expand.fill(net.final_expand)
         net.head.load_state_dict(supernet.head.state_dict())
         return net.eval()
+
+    def part_names(self, space: SearchSpace, arch: Architecture) -> tuple[str, ...]:
+        """Stem, inverted residuals by stage, position, kernel and middle width, final expansion, head."""
+        front = ["first"] if plan_of(space).first_block else []
+        body = [f"s{spec.stage}.b{spec.position}-k{spec.kernel}-mid{spec.mid}" for spec in specs_of(space, arch)]
+        return ("stem", *front, *body, "final_expand", "head")
+
+    def parts(self, module: nn.Module) -> tuple[nn.Module, ...]:
+        """The parts of a plain `Network`."""
+        if not isinstance(module, Network):
+            raise ConfigError(f"a {type(module).__name__} is not a network of the MobileNetV3 family")
+        return (module.stem, *module.blocks, module.final_expand, module.head)
 
     def block_module(self, block: Block) -> nn.Module:
         """A plain module that computes ``block``; its batch norms count one batch, as if they were recalibrated."""

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core.arch import Codes, SearchSpace
-from hwnas.core.artifacts import load_predictor, save_predictor
+from hwnas.core.artifacts import StoredPredictor, load_predictor, save_predictor
 from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.space.family import blockwise
 from hwnas.space.moves import encode
+from hwnas.supernet.ofa_predictor import OfaAccuracy
 
-KIND = "accuracy-ridge"
 PENALTIES = tuple(float(10.0**e) for e in np.arange(-3, 3.5, 0.5))
 MIN_SUBNETS = 5
 
@@ -43,6 +43,8 @@ class RidgeFit:
 @dataclass(frozen=True)
 class RidgeAccuracy:
     """Predicts top-1 accuracy, a share, for one space; `fit` returns the fitted one."""
+
+    kind: ClassVar[str] = "accuracy-ridge"
 
     space: SearchSpace
     fitted: RidgeFit | None = None
@@ -98,6 +100,29 @@ class RidgeAccuracy:
         numbers = {name: getattr(fit, name) for name in ("intercept", "residual_std", "penalty", "subnets")}
         return {"space": self.space.id, **numbers}, arrays
 
+    @classmethod
+    def of(cls, stored: StoredPredictor, space: SearchSpace) -> RidgeAccuracy:
+        """What `state` gave and a file kept; one of another space or version raises `PredictorError`."""
+        stored.require(cls.kind, space=space.id)
+        meta: Mapping[str, Any] = stored.meta
+        p = features(space, np.zeros((1, len(space.choices)), dtype=np.int16)).shape[1]
+        try:
+            fit = RidgeFit(
+                mean=stored.array("mean", shape=(p,)),
+                scale=stored.array("scale", shape=(p,)),
+                weights=stored.array("weights", shape=(p,)),
+                intercept=float(meta["intercept"]),
+                inverse=stored.array("inverse", shape=(p, p)),
+                residual_std=float(meta["residual_std"]),
+                penalty=float(meta["penalty"]),
+                subnets=int(meta["subnets"]),
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise PredictorError(
+                f"{stored.where}: not an accuracy predictor as this version writes it ({problem}); run 'hwnas train' again"
+            ) from None
+        return cls(space, fit)
+
 
 def features(space: SearchSpace, codes: Codes) -> Floats:
     """One-hot choices and products of sizes, ``(n, n_choices) int16 -> (n, p) float64``."""
@@ -121,29 +146,17 @@ def _sizes(space: SearchSpace, codes: Codes) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def save_accuracy(path: Path, predictor: RidgeAccuracy) -> None:
+StoredAccuracy = RidgeAccuracy | OfaAccuracy
+"""The kinds of accuracy predictors that are kept in files."""
+
+
+def save_accuracy(path: Path, predictor: StoredAccuracy) -> None:
     """Store as ``path`` (``….json``) and ``….npz`` beside it."""
     meta, arrays = predictor.state()
-    save_predictor(path, KIND, meta, arrays)
+    save_predictor(path, predictor.kind, meta, arrays)
 
 
-def load_accuracy(path: Path, space: SearchSpace) -> RidgeAccuracy:
+def load_accuracy(path: Path, space: SearchSpace) -> StoredAccuracy:
     """The predictor at ``path``, which must be of ``space``; anything else, and a torn or changed file, raises `PredictorError`."""
     stored = load_predictor(path)
-    stored.require(KIND, space=space.id)
-    meta: Mapping[str, Any] = stored.meta
-    p = features(space, np.zeros((1, len(space.choices)), dtype=np.int16)).shape[1]
-    try:
-        fit = RidgeFit(
-            mean=stored.array("mean", shape=(p,)),
-            scale=stored.array("scale", shape=(p,)),
-            weights=stored.array("weights", shape=(p,)),
-            intercept=float(meta["intercept"]),
-            inverse=stored.array("inverse", shape=(p, p)),
-            residual_std=float(meta["residual_std"]),
-            penalty=float(meta["penalty"]),
-            subnets=int(meta["subnets"]),
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise PredictorError(f"{path}: not an accuracy predictor as this version writes it ({problem}); run 'hwnas train' again") from None
-    return RidgeAccuracy(space, fit)
+    return OfaAccuracy.of(stored, space) if stored.kind == OfaAccuracy.kind else RidgeAccuracy.of(stored, space)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hwnas.cli.console import show_table
+from hwnas.core.errors import HwnasError
 from hwnas.core.serial import plain
 
 _RELATIONS = {"<=": operator.le, ">=": operator.ge}
@@ -52,7 +53,11 @@ def main(name: str, measure: Callable[[bool], Outcome], arguments: list[str] | N
     parser.add_argument("--quick", action="store_true", help="a smaller scale, in under a minute; its targets are not checked")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(arguments)
-    outcome = measure(options.quick)
+    try:
+        outcome = measure(options.quick)
+    except HwnasError as problem:
+        print(f"benchmarks.{name}: {problem}", file=sys.stderr)
+        return problem.exit_code
     show_table(outcome.columns, outcome.rows, title=name)
     targets = {key: f"{target.relation} {target.value:g}" for key, target in outcome.targets.items()}
     for key, target in outcome.targets.items():

@@ -5,16 +5,15 @@ They are found through ``HWNAS_REFERENCE_DATA``; where they are not, a benchmark
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import reference
 from benchmarks.latency._families import CHAIN, LISTED
 from hwnas.core.arch import Choice, Codes, SearchSpace
 from hwnas.core.errors import DataError
@@ -23,7 +22,6 @@ from hwnas.space.family import SpaceOptions, find_space
 from hwnas.space.mobilenet_v3 import DEPTHS, EXPANDS, KERNELS
 from hwnas.space.nas_bench_201 import parse_cell
 
-_ROOT = Path(__file__).parents[2]
 NEAR_ZERO = 0.1
 """Rows below this share of their column's median are left out of scores: what does nothing has no relative error."""
 PHONES_AND_CPUS = ("essential_ph_1", "gold_6240", "pixel3", "samsung_a50", "samsung_s7", "silver_4114", "silver_4210r")
@@ -50,24 +48,11 @@ def physical(column: str) -> str:
     return name if batch in ("1", "32", "64", "256") and name not in ("essential_ph",) else column
 
 
-def read_columns(file: str) -> dict[str, list[Any]]:
-    """A parquet file of the reference data by column."""
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError("pyarrow is not installed, which reads the published measurements; run: pip install 'hwnas[dev]'") from None
-    path = Path(os.environ.get("HWNAS_REFERENCE_DATA", _ROOT.parent / "shared" / "data")) / file
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; HWNAS_REFERENCE_DATA names the folder of the published measurements")
-    columns: dict[str, list[Any]] = pyarrow.parquet.read_table(path).to_pydict()
-    return columns
-
-
 @cache
 def nas_bench_201() -> Published:
     """All 15,625 cells on 19 columns of 13 devices."""
-    table = read_columns("nasbench201/nb201_latency_help.parquet")
-    accuracy = read_columns("nasbench201/nb201_accuracy.parquet")
+    table = reference.columns("nasbench201/nb201_latency_help.parquet")
+    accuracy = reference.columns("nasbench201/nb201_accuracy.parquet")
     space = find_space("nas-bench-201")
     codes = np.concatenate([parse_cell(space, text).codes for text in table["arch_str"]])
     if accuracy["arch_str"] != table["arch_str"]:
@@ -78,7 +63,7 @@ def nas_bench_201() -> Published:
 @cache
 def ofa_gpus() -> Published:
     """5,000 subnets of the OFA MobileNetV3 space on three GPUs at three batch sizes."""
-    table = read_columns("ofa/ofa_latency_help.parquet")
+    table = reference.columns("ofa/ofa_latency_help.parquet")
     space = find_space("ofa-w1.0", SpaceOptions())
     stages, deep = 5, DEPTHS[-1]
     kernels = np.array([[KERNELS.index(int(k)) for k in row.split()] for row in table["ks"]]).reshape(-1, stages, deep)
@@ -93,7 +78,7 @@ def ofa_gpus() -> Published:
 @cache
 def fbnet() -> Published:
     """5,000 chains of 22 operations on 20 columns; those of pixel3 and fpga are sums of block tables."""
-    table = read_columns("fbnet/fbnet_latency_help.parquet")
+    table = reference.columns("fbnet/fbnet_latency_help.parquet")
     codes = np.array([[int(op) for op in row.split()] for row in table["ops"]], dtype=np.int16)
     options = tuple(str(value) for value in range(int(codes.max()) + 1))
     space = SearchSpace(CHAIN, "fbnet", (3, 224, 224), tuple(Choice(f"l{layer}.op", options) for layer in range(codes.shape[1])))
@@ -103,7 +88,7 @@ def fbnet() -> Published:
 @cache
 def hat() -> Published:
     """Encoder-decoder transformers by the features that were published, encoder and decoder together, one column a task and device."""
-    table = read_columns("hat/hat_transformer_latency.parquet")
+    table = reference.columns("hat/hat_transformer_latency.parquet")
     names = [name for name in table if name.split("_")[0] in ("encoder", "decoder")]
     features = np.array([table[name] for name in names], dtype=np.float64).T
     options = [tuple(float(v) for v in np.unique(column)) for column in features.T]

@@ -9,33 +9,30 @@ of them sees the phone.
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.reference import published
 from hwnas.core.arch import Architecture, SearchSpace
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.importing import Origin, covered_space, import_table
 from hwnas.latency.table import LatencyTable
 from hwnas.space.mobilenet_v3 import plan_of
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("HWNAS_REFERENCE_DATA", ROOT.parent / "shared" / "data")) / "ofa"
-TABLE, NETS = DATA / "note10_block_lut.csv", DATA / "ofa_specialized_nets_note10.csv"
+TABLE, NETS = "ofa/note10_block_lut.csv", "ofa/ofa_specialized_nets_note10.csv"
 SUMS_MS = (29.97, 39.91, 49.78)
 """Of the three nets, to be met to 0.01 ms."""
 
 
 def note10() -> LatencyTable:
     """The published table."""
-    return import_table([TABLE], Origin("note10", "tflite", "fp32", 1, 1, "typical")).table
+    return import_table([published(TABLE)], Origin("note10", "tflite", "fp32", 1, 1, "typical")).table
 
 
 def published_nets() -> list[dict[str, str]]:
     """The rows of the three nets."""
-    with NETS.open(newline="") as file:
+    with published(NETS).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -73,6 +70,4 @@ def measure(quick: bool) -> Outcome:
 
 
 if __name__ == "__main__":
-    if not (TABLE.is_file() and NETS.is_file()):
-        sys.exit(f"{TABLE.parent}: the published Note10 table is not here; HWNAS_REFERENCE_DATA names its folder")
     sys.exit(main("latency.note10_sums", measure))

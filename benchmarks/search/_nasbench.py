@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.search._note10 import DATA
+from benchmarks.reference import columns
 from hwnas.core.arch import Choice, Codes, SearchSpace
 from hwnas.core.errors import DataError
 from hwnas.core.predict import Floats
+from hwnas.space.family import find_space
+from hwnas.space.nas_bench_201 import parse_cell
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ("1<0", "2<0", "2<1", "3<0", "3<1", "3<2")
 DEVICES = ("samsung_a50", "gold_6240", "2080ti_256")
 
 
@@ -45,7 +44,7 @@ class Cells:
 
 def macro() -> Macro:
     """Read NAS-Bench-Macro."""
-    table = _columns("macro/nas_bench_macro_cifar10.parquet", ("arch", "mean_acc", "flops"))
+    table = columns("macro/nas_bench_macro_cifar10.parquet", ("arch", "mean_acc", "flops"))
     space = SearchSpace("nasbench", "macro", (3, 32, 32), tuple(Choice(f"layer{i}", ("skip", "mb3", "mb6")) for i in range(8)))
     codes = np.array([[int(digit) for digit in arch] for arch in table["arch"]], dtype=np.int16)
     return Macro(space, codes, np.array(table["mean_acc"]), np.array(table["flops"], dtype=np.float64))
@@ -53,12 +52,12 @@ def macro() -> Macro:
 
 def cells() -> Cells:
     """Read NAS-Bench-201."""
-    accuracy = _columns("nasbench201/nb201_accuracy.parquet", ("arch_index", "arch_str", "cifar10_test_200ep"))
-    latency = _columns("nasbench201/nb201_latency_help.parquet", ("arch_index", *DEVICES))
+    accuracy = columns("nasbench201/nb201_accuracy.parquet", ("arch_index", "arch_str", "cifar10_test_200ep"))
+    latency = columns("nasbench201/nb201_latency_help.parquet", ("arch_index", *DEVICES))
     if accuracy["arch_index"] != latency["arch_index"]:
         raise DataError("nasbench201: the two files list their cells in different order")
-    space = SearchSpace("nasbench", "nb201", (3, 32, 32), tuple(Choice(edge, OPERATIONS) for edge in EDGES))
-    codes = np.array([_cell(text) for text in accuracy["arch_str"]], dtype=np.int16)
+    space = find_space("nas-bench-201")
+    codes = np.concatenate([parse_cell(space, text).codes for text in accuracy["arch_str"]])
     return Cells(space, codes, np.array(accuracy["cifar10_test_200ep"]), {name: np.array(latency[name]) for name in DEVICES})
 
 
@@ -73,20 +72,3 @@ def ranks(space: SearchSpace, codes: Codes) -> NDArray[np.intp]:
     """The rank of each code among all of a space without conditions, ``(n,)``."""
     found: NDArray[np.intp] = np.ravel_multi_index(tuple(codes.T), tuple(space.n_options.tolist()))
     return found
-
-
-def _cell(text: str) -> list[int]:
-    """``|op~0|+|op~0|op~1|+|…|`` as options in the order of `EDGES`."""
-    return [OPERATIONS.index(part.split("~")[0]) for node in text.split("+") for part in node.strip("|").split("|")]
-
-
-def _columns(name: str, wanted: tuple[str, ...]) -> dict[str, list[Any]]:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError("pyarrow is not installed, which reads the published measurements; run: pip install 'hwnas[dev]'") from None
-    path = DATA / name
-    if not path.is_file():
-        raise DataError(f"{path} is not here; HWNAS_REFERENCE_DATA names the folder of reference data")
-    columns: dict[str, list[Any]] = pyarrow.parquet.read_table(path, columns=list(wanted)).to_pydict()
-    return columns

@@ -6,7 +6,6 @@ Table and predictor: Cai et al. 2020, Once-for-All (arXiv 1908.09791), as open f
 from __future__ import annotations
 
 import csv
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,29 +14,27 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reference import published
 from hwnas.core.arch import Block, Codes, SearchSpace
-from hwnas.core.errors import DataError, PredictorError
+from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.scale import Fit
 from hwnas.search.solver import Models
 from hwnas.space.family import SpaceOptions, blockwise, find_space
 
-DATA = Path(os.environ.get("HWNAS_REFERENCE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SIZES = (160, 176, 192, 208, 224)
 BUDGETS_MS = (15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
 
 
 def models(sizes: tuple[int, ...] = SIZES) -> Models:
     """Both models of ``ofa-w1.2`` at ``sizes``: milliseconds are sums of the table, accuracies are what OFA's predictor says."""
-    if not (DATA / "ofa").is_dir():
-        raise DataError(f"{DATA / 'ofa'} is not here; HWNAS_REFERENCE_DATA names the folder of reference data")
     space = find_space("ofa-w1.2", SpaceOptions(resolutions=sizes))
-    return Models(space, _latency(space), OfaAccuracy.read(DATA / "ofa" / "ofa_mbv3_w1.2_accuracy_predictor.npz", space))
+    return Models(space, _latency(space), OfaAccuracy.read(published("ofa/ofa_mbv3_w1.2_accuracy_predictor.npz"), space))
 
 
 def _latency(space: SearchSpace) -> AdditiveLatency:
-    with (DATA / "ofa" / "note10_block_lut.csv").open(newline="") as file:
+    with published("ofa/note10_block_lut.csv").open(newline="") as file:
         names = ("op", "input", "output", "expand", "kernel", "stride", "idskip", "se", "hs")
         rows = {tuple(row[name] for name in names if row[name]): float(row["mean_ms"]) for row in csv.DictReader(file)}
     times_ms = np.array([sum(rows[key] for key in _keys(block)) for block in blockwise(space).vocabulary(space)])

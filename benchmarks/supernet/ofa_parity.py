@@ -22,6 +22,7 @@ from torch import nn
 import hwnas.export
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.reference import published
 from hwnas.cli.main import call
 from hwnas.core.arch import SearchSpace
 from hwnas.core.result import Artifact
@@ -35,7 +36,7 @@ from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.ofa import read_ofa
 from hwnas.supernet.sorting import sort_supernet
 from hwnas.workspace import Workspace
-from tests.rig.ofa import FIXTURE, MISSING, SORTED, Arrays, architecture, as_published, read_fixture, settings_of, state_of
+from tests.rig.ofa import SORTED, Arrays, architecture, as_published, read_fixture, settings_of, state_of
 
 RUNTIMES = ("onnxruntime", "litert")
 SIZES = (160, 176)
@@ -56,8 +57,7 @@ Row = tuple[str, str, float, float]
 
 def measure(quick: bool) -> Outcome:
     """Compare everything; ``quick`` leaves out most of the exported subnets and the commands."""
-    if not FIXTURE.is_file():
-        raise SystemExit(MISSING)
+    published("ofa_parity/ofa_mbv3_parity.npz")
     fixture, space = read_fixture(), find_space("ofa-w1.0", SpaceOptions(classes=10))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / CHECKPOINT

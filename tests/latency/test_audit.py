@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reference import DATA, MISSING
 from hwnas.core.device import Measurement, MeasurePlan, Published
 from hwnas.core.errors import TableError
 from hwnas.latency.audit import KINDS, Finding, audit
@@ -22,7 +21,6 @@ from hwnas.space.family import FAMILIES, SpaceOptions, blockwise, find_space
 from tests.latency.tables import measurement
 
 SPACE = find_space("ofa-w1.0", SpaceOptions(resolutions=(160,)))
-DATA = Path(os.environ.get("HWNAS_REFERENCE_DATA", Path(__file__).parents[3] / "shared" / "data")) / "ofa"
 
 
 def cost_ms(work: Work) -> float:
@@ -57,10 +55,10 @@ def test_a_right_table_has_no_findings() -> None:
     assert audit(TABLE, [SPACE], before=scaled(TABLE, 1.02)) == ()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published tables are not here (HWNAS_REFERENCE_DATA names their folder)")
+@pytest.mark.skipif(not DATA.is_dir(), reason=MISSING)
 @pytest.mark.parametrize("name", ["note10_block_lut.csv", "proxylessnas_pixel1_block_lut.csv"])
 def test_the_published_tables_have_no_findings_but_in_seconds(name: str) -> None:
-    table = import_table([DATA / name], Origin("phone", "tflite", "fp32", 1, 1, "typical")).table
+    table = import_table([DATA / "ofa" / name], Origin("phone", "tflite", "fp32", 1, 1, "typical")).table
     assert audit(table) == ()
     for factor, words in ((1e-3, "are the times in seconds?"), (1e3, "are the times in microseconds?")):
         entries = {

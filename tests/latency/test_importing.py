@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reference import DATA, MISSING
 from hwnas.core.device import Published
 from hwnas.core.errors import ConfigError, TableError, UnknownNameError
 from hwnas.latency import foreignfile
@@ -24,7 +24,6 @@ from tests.latency.published import HEADER, ofa, operations, proxyless, timed, w
 
 ORIGIN = Origin("phone", "tflite", "fp32", 1, 1, "typical")
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("HWNAS_REFERENCE_DATA", ROOT.parent / "shared" / "data")) / "ofa"
 
 
 def imported(*paths: Path, **options: object) -> ImportedTable:
@@ -146,13 +145,13 @@ def test_rows_of_no_block_are_told(tmp_path: Path) -> None:
 # ---- the published files themselves
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published tables are not here (HWNAS_REFERENCE_DATA names their folder)")
+@pytest.mark.skipif(not DATA.is_dir(), reason=MISSING)
 @pytest.mark.parametrize(
     ("name", "space", "blocks", "sizes"),
     [("note10_block_lut.csv", "ofa-w1.2", 868, 17), ("proxylessnas_pixel1_block_lut.csv", "proxyless", 72, 1)],
 )
 def test_the_published_tables_are_imported_whole(name: str, space: str, blocks: int, sizes: int) -> None:
-    table = imported(DATA / name).table
+    table = imported(DATA / "ofa" / name).table
     assert (table.facts["space"], len(table.blocks)) == (space, blocks)
     assert len(covered_space(table, space).choices[0].options) == sizes
 

@@ -2,12 +2,11 @@
 
 import pytest
 
-from benchmarks.latency.note10_sums import NETS, SUMS_MS, TABLE, architecture, note10, published_nets, sum_ms
+from benchmarks.latency.note10_sums import SUMS_MS, architecture, note10, published_nets, sum_ms
+from benchmarks.reference import DATA, MISSING
 from hwnas.space.family import find_space
 
-pytestmark = pytest.mark.skipif(
-    not (TABLE.is_file() and NETS.is_file()), reason="the published Note10 table is not here (HWNAS_REFERENCE_DATA names its folder)"
-)
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=MISSING)
 
 
 @pytest.fixture(scope="module")

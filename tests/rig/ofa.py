@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.reference import DATA
 from hwnas.core.arch import Architecture, SearchSpace
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("HWNAS_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
 FIXTURE = DATA / "ofa_parity" / "ofa_mbv3_parity.npz"
 PREDICTOR = DATA / "ofa" / "ofa_mbv3_w1.2_accuracy_predictor.npz"
-MISSING = f"the published files are not below {DATA} (HWNAS_REFERENCE_DATA names their folder)"
 
 Arrays = Mapping[str, NDArray[Any]]
 

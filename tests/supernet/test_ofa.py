@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import hwnas.space.mobilenet_v3  # noqa: F401 (registers)
+from benchmarks.reference import MISSING
 from hwnas.core.errors import CheckpointError, ConfigError
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.ofa import official_name, read_ofa
-from tests.rig.ofa import FIXTURE, MISSING, as_published, read_fixture, state_of
+from tests.rig.ofa import FIXTURE, as_published, read_fixture, state_of
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 import hwnas.space.mobilenet_v3  # noqa: F401 (registers)
+from benchmarks.reference import MISSING
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.supernet.calibrate import recalibrate
 from hwnas.supernet.mobilenet_v3 import MobileNetV3Family
 from hwnas.supernet.ofa import read_ofa
 from hwnas.supernet.sorting import sort_supernet
-from tests.rig.ofa import FIXTURE, MISSING, SORTED, architecture, read_fixture, settings_of, state_of
+from tests.rig.ofa import FIXTURE, SORTED, architecture, read_fixture, settings_of, state_of
 
 pytestmark = pytest.mark.skipif(not FIXTURE.is_file(), reason=MISSING)
 

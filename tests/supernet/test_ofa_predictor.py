@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.reference import MISSING
 from hwnas.core.errors import PredictorError
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.space.moves import sample
 from hwnas.supernet.ofa_predictor import OPTIONS, ROWS, SHAPES, OfaAccuracy, read_published
 from hwnas.supernet.predictor import load_accuracy, save_accuracy
-from tests.rig.ofa import MISSING, PREDICTOR
+from tests.rig.ofa import PREDICTOR
 
 SIZES = OPTIONS.resolutions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -14,189 +14,17 @@ import hwnas.profiler.adb
 import hwnas.profiler.browser
 import hwnas.profiler.local
 import hwnas.profiler.ssh  # noqa: F401  (register their transports)
+from hwnas.bounds import at_least
+from hwnas.config import CONFIG, Config
 from hwnas.core.access import AdbOptions, NativeOptions, SshOptions
 from hwnas.core.device import Device, Fact
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.core.registry import require_known, suggest
-from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, parse, read_toml
-from hwnas.data import Limits
-from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
+from hwnas.export.exporter import RUNTIME_FORMATS
 from hwnas.profiler.channel import LAUNCHERS
-from hwnas.search.solver import SOLVERS
-from hwnas.search.strategy import STRATEGIES
-from hwnas.space.family import SpaceOptions, find_space
+from hwnas.recipe import Recipe
 from hwnas.store.stages import Store
-from hwnas.supernet.recipe import TrainConfig
-
-CONFIG = "hwnas.toml"
-BUDGET_STATISTICS = ("p50", "p90", "p99")
-"""What a budget may be about."""
-BUDGET_REGIMES = ("quiet", "typical")
-"""The states of a device that are measured, and so those that a budget may be about."""
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least:g}, not {value:g}")
-
-
-def _seed(value: int) -> None:
-    if not 0 <= value < 2**32:
-        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {value}")
-
-
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a share from 0 to 1, not {value:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class DataConfig:
-    """``[data]``: a built-in name, a folder of class folders, or an ``.npz``; ``seed`` splits a folder without parts.
-
-    ``limits`` bounds how many images each part gives.
-    """
-
-    source: str
-    seed: int = 0
-    limits: Limits = field(default_factory=Limits)
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _seed(self.seed)
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceConfig:
-    """``[space]``: a preset, and perhaps some of its resolutions."""
-
-    preset: str
-    resolutions: tuple[int, ...] = ()
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        find_space(self.preset, SpaceOptions(resolutions=self.resolutions))
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileConfig:
-    """``[profile]``: how many whole networks are measured beside the blocks, and how."""
-
-    networks: int = 40
-    min_repeats: int = 30
-    max_seconds: float = 240.0
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _at_least("networks", self.networks, 5)
-        _at_least("min_repeats", self.min_repeats, 1)
-        _at_least("max_seconds", self.max_seconds, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class AccuracyConfig:
-    """``[accuracy]``: subnets evaluated for the accuracy predictor, and images that recalibrate each one's batch norm."""
-
-    subnets: int = 160
-    recalibration_images: int = 512
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _at_least("subnets", self.subnets, 10)
-        _at_least("recalibration_images", self.recalibration_images, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class SearchConfig:
-    """``[search]``: strategy, architectures looked at through the predictors, and how many of the best are evaluated for real."""
-
-    strategy: str = "evolution"
-    trials: int = 20_000
-    candidates: int = 8
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _at_least("trials", self.trials, 1)
-        _at_least("candidates", self.candidates, 1)
-        require_known("strategy", self.strategy, (*STRATEGIES, *SOLVERS))
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """``hwnas.toml``."""
-
-    data: DataConfig
-    space: SpaceConfig
-    seed: int = 0
-    train: TrainConfig = field(default_factory=TrainConfig)
-    profile: ProfileConfig = field(default_factory=ProfileConfig)
-    accuracy: AccuracyConfig = field(default_factory=AccuracyConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _seed(self.seed)
-
-
-@dataclass(frozen=True, slots=True)
-class Int8Limits:
-    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points)."""
-
-    calibration_images: int = 256
-    max_accuracy_drop: float = 0.02
-    min_top1_agreement: float = 0.9
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _at_least("calibration_images", self.calibration_images, 1)
-        _share("max_accuracy_drop", self.max_accuracy_drop)
-        _share("min_top1_agreement", self.min_top1_agreement)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
-
-    device: str
-    runtime: str
-    budgets: tuple[str, ...]
-    precision: str = "fp32"
-    threads: int = 1
-    statistic: str = "p50"
-    regime: str = "quiet"
-    int8: Int8Limits | None = None
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    def __post_init__(self) -> None:
-        _at_least("threads", self.threads, 1)
-        if not self.budgets:
-            raise ValueError('budgets is empty; give at least one, as in ["4ms"] or ["60%"]')
-        require_known("runtime", self.runtime, RUNTIME_FORMATS)
-        require_known("statistic", self.statistic, BUDGET_STATISTICS)
-        require_known("regime", self.regime, BUDGET_REGIMES)
-        require_known("precision", self.precision, PRECISIONS)
-        for precision in (self.precision, *(["int8"] if self.int8 else [])):
-            require_precision(RUNTIME_FORMATS[self.runtime], precision)
-        seen: dict[LatencyLimit, str] = {}
-        for text in self.budgets:
-            limit = replace(LatencyLimit.parse(text), text="")
-            if limit in seen:
-                raise ValueError(f"budgets '{seen[limit]}' and '{text}' are the same; leave one out")
-            seen[limit] = text
-
-    @property
-    def limits(self) -> tuple[LatencyLimit, ...]:
-        """The budgets, parsed."""
-        return tuple(LatencyLimit.parse(text) for text in self.budgets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +42,7 @@ class _Descriptor:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
-        _at_least("threads", self.threads, 1)
+        at_least("threads", self.threads, 1)
         require_known("transport", self.transport, LAUNCHERS)
         for runtime in self.runtimes:
             require_known("runtime", runtime, RUNTIME_FORMATS)

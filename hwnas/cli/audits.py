@@ -10,13 +10,13 @@ import typer
 
 from hwnas.cli.console import err, out, show_json, show_table
 from hwnas.cli.options import Folder, Json, open_workspace
+from hwnas.config import CONFIG
 from hwnas.core.errors import RegressionError
 from hwnas.core.serial import plain
 from hwnas.latency.compare import Ratio
 from hwnas.latency.tablediff import TableDiff
 from hwnas.latency.tablediff import diff as compare_tables
 from hwnas.latency.tablefile import read_table
-from hwnas.workspace import CONFIG
 
 
 def check(

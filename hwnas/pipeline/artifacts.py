@@ -28,9 +28,9 @@ from hwnas.export.verify import accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.modelfiles import CODE as EXPORT_CODE
+from hwnas.recipe import Int8Limits, Recipe
 from hwnas.space.family import family_of
 from hwnas.store.stages import Stage
-from hwnas.workspace import Int8Limits, Recipe
 
 CODE = ("hwnas.export.verify", "hwnas.supernet.accuracy", *EXPORT_CODE)
 FACTS = "facts.json"

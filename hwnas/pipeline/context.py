@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from hwnas.config import Config
 from hwnas.core.arch import SearchSpace
 from hwnas.data import Dataset, load_dataset
 from hwnas.pipeline.reporter import Reporter, Silent
@@ -12,7 +13,7 @@ from hwnas.pipeline.timings import Recording
 from hwnas.profiler.together import Together
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store
-from hwnas.workspace import Config, Workspace
+from hwnas.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from hwnas.pipeline.artifacts import Built, FileSpec, built
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.release import MANIFEST, data_facts, space_facts
 from hwnas.pipeline.subnets import find_architecture
-from hwnas.workspace import Int8Limits
+from hwnas.recipe import Int8Limits
 
 
 def export_subnet(ctx: Context, text: str, to: Path, *, runtimes: Sequence[str], int8: bool) -> dict[str, Any]:

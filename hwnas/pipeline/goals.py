@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwnas.core.result import LatencyLimit
-from hwnas.workspace import Recipe
+from hwnas.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

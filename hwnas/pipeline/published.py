@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hwnas.config import CONFIG
 from hwnas.core.errors import PredictorError
 from hwnas.pipeline.searching import ACCURACY, publish_space
 from hwnas.supernet.ofa_predictor import OPTIONS, PRESET, RMSE, read_published
 from hwnas.supernet.predictor import save_accuracy
-from hwnas.workspace import CONFIG, Workspace
+from hwnas.workspace import Workspace
 
 
 def import_accuracy(workspace: Workspace, path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from hwnas.config import CONFIG
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError, UnknownNameError
 from hwnas.core.registry import suggest
@@ -22,7 +23,7 @@ from hwnas.search.front import find_front
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.predictor import StoredAccuracy, load_accuracy
-from hwnas.workspace import CONFIG, Workspace
+from hwnas.workspace import Workspace
 
 SPACE = "space.json"
 ACCURACY = "accuracy.json"

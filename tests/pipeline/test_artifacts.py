@@ -9,8 +9,8 @@ from hwnas.cli.main import call
 from hwnas.core.errors import VerificationError
 from hwnas.export.manifest import check_manifest
 from hwnas.pipeline.artifacts import CODE, FileSpec, require_int8
+from hwnas.recipe import Int8Limits
 from hwnas.store.sources import source_digest
-from hwnas.workspace import Int8Limits
 
 RECIPE = 'device = "toy"\nruntime = "litert"\nprecision = "int8"\nbudgets = ["90%"]\n'
 OVER = ["", "[int8]\nmax_accuracy_drop = 0.5\nmin_top1_agreement = 1.0\n"]

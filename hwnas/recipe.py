@@ -1,0 +1,73 @@
+"""``export/recipes/<name>.toml``: what is deployed where, within which budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from hwnas.bounds import at_least, share
+from hwnas.core.registry import require_known
+from hwnas.core.result import LatencyLimit
+from hwnas.core.serial import STRICT
+from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
+
+BUDGET_STATISTICS = ("p50", "p90", "p99")
+"""What a budget may be about."""
+BUDGET_REGIMES = ("quiet", "typical")
+"""The states of a device that are measured, and so those that a budget may be about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Limits:
+    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points)."""
+
+    calibration_images: int = 256
+    max_accuracy_drop: float = 0.02
+    min_top1_agreement: float = 0.9
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        at_least("calibration_images", self.calibration_images, 1)
+        share("max_accuracy_drop", self.max_accuracy_drop)
+        share("min_top1_agreement", self.min_top1_agreement)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
+
+    device: str
+    runtime: str
+    budgets: tuple[str, ...]
+    precision: str = "fp32"
+    threads: int = 1
+    statistic: str = "p50"
+    regime: str = "quiet"
+    int8: Int8Limits | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        at_least("threads", self.threads, 1)
+        if not self.budgets:
+            raise ValueError('budgets is empty; give at least one, as in ["4ms"] or ["60%"]')
+        require_known("runtime", self.runtime, RUNTIME_FORMATS)
+        require_known("statistic", self.statistic, BUDGET_STATISTICS)
+        require_known("regime", self.regime, BUDGET_REGIMES)
+        require_known("precision", self.precision, PRECISIONS)
+        for precision in (self.precision, *(["int8"] if self.int8 else [])):
+            require_precision(RUNTIME_FORMATS[self.runtime], precision)
+        seen: dict[LatencyLimit, str] = {}
+        for text in self.budgets:
+            limit = replace(LatencyLimit.parse(text), text="")
+            if limit in seen:
+                raise ValueError(f"budgets '{seen[limit]}' and '{text}' are the same; leave one out")
+            seen[limit] = text
+
+    @property
+    def limits(self) -> tuple[LatencyLimit, ...]:
+        """The budgets, parsed."""
+        return tuple(LatencyLimit.parse(text) for text in self.budgets)

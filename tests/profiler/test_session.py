@@ -7,6 +7,7 @@ from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import AgentTimeout, ConfigError, DeviceError, DeviceLost, ProtocolError, TooNoisy
 from hwnas.profiler.fake import ScriptedChannel
 from hwnas.profiler.session import MOST_RESULTS, Job, run_session, stale
+from tests.rig import garbled
 
 PLAN = MeasurePlan(min_repeats=3, max_seconds=5.0)
 HELLO = {
@@ -21,18 +22,7 @@ HELLO = {
     "facts": {"governor": {"value": None, "reason": "not there"}, "cpu": {"value": "a cpu", "reason": None}},
 }
 READY = {"type": "ready", "runtime_version": "1.20.0", "provider": "CPUExecutionProvider", "cores": [1], "run_queue_seen": True}
-DONE = {
-    "type": "done",
-    "results": 2,
-    "short": 0,
-    "fewest": 0,
-    "visits": 9,
-    "probes": 30,
-    "quiet_level_us": 120.0,
-    "quiet_share": 0.5,
-    "reference_us": [400.0, 404.0],
-    "seconds": 1.5,
-}
+DONE = {**garbled.DONE, "results": 2}
 EXECUTION = {"by": "CPUExecutionProvider", "fallbacks": 0, "note": None}
 
 

@@ -15,7 +15,7 @@ class RootedShell:
         self._shell = LocalShell(root, name="rooted")
 
     def push(self, local, name, *, executable=False):
-        return f"/work/{name}"
+        return f"/folder/{name}"
 
     def run(self, arguments, *, timeout_s):
         self.commands.append(list(arguments))

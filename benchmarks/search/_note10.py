@@ -6,22 +6,16 @@ Table and predictor: Cai et al. 2020, Once-for-All (arXiv 1908.09791), as open f
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.reference import published
-from hwnas.core.arch import Block, Codes, SearchSpace
-from hwnas.core.errors import PredictorError
-from hwnas.core.predict import Floats, Prediction
+from hwnas.core.arch import Block, SearchSpace
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.scale import Fit
 from hwnas.search.solver import Models
-from hwnas.space.family import SpaceOptions, blockwise, find_space
+from hwnas.space.family import blockwise
+from hwnas.supernet.ofa_predictor import read_published
 
 SIZES = (160, 176, 192, 208, 224)
 BUDGETS_MS = (15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
@@ -29,8 +23,8 @@ BUDGETS_MS = (15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
 
 def models(sizes: tuple[int, ...] = SIZES) -> Models:
     """Both models of ``ofa-w1.2`` at ``sizes``: milliseconds are sums of the table, accuracies are what OFA's predictor says."""
-    space = find_space("ofa-w1.2", SpaceOptions(resolutions=sizes))
-    return Models(space, _latency(space), OfaAccuracy.read(published("ofa/ofa_mbv3_w1.2_accuracy_predictor.npz"), space))
+    accuracy = read_published(published("ofa/ofa_mbv3_w1.2_accuracy_predictor.npz"), resolutions=sizes)
+    return Models(accuracy.space, _latency(accuracy.space), accuracy)
 
 
 def _latency(space: SearchSpace) -> AdditiveLatency:
@@ -58,55 +52,3 @@ def _keys(block: Block) -> tuple[tuple[str, ...], ...]:
     after = (size - 1) // int(params["s"]) + 1
     flags = (str(int("res" in params)), str(int("se" in params)), str(int(params["act"] == "hswish")))
     return (("expanded_conv", given, f"{after}x{after}x{params['out']}", str(params["mid"]), str(params["k"]), str(params["s"]), *flags),)
-
-
-@dataclass(frozen=True)
-class OfaAccuracy:
-    """OFA's multilayer perceptron, in single precision as it was published; its first layer's rows in the order of the choices."""
-
-    space: SearchSpace
-    weights: tuple[NDArray[np.float32], ...]
-    biases: tuple[NDArray[np.float32], ...]
-
-    @classmethod
-    def read(cls, path: Path, space: SearchSpace) -> Self:
-        """The published arrays, for a space of blocks' kernels and expands and input sizes; depth says only which blocks count."""
-        with np.load(path, allow_pickle=False) as stored:
-            weights = [stored[f"{layer}_weight"].T.copy() for layer in (0, 2, 4, 6)]
-            biases = [stored[f"{layer}_bias"] for layer in (0, 2, 4, 6)]
-        rows = []
-        for choice in space.choices:
-            stage, _, part = choice.name.partition(".")
-            if choice.name == "resolution":
-                rows.append(weights[0][[120 + (int(size) - 112) // 16 for size in choice.options]])
-            elif part == "depth":
-                rows.append(np.zeros((len(choice.options), weights[0].shape[1]), dtype=np.float32))
-            else:
-                block, _, what = part.partition(".")
-                start = 3 * (4 * int(stage[1:]) + int(block[1:])) + (60 if what == "expand" else 0)
-                rows.append(weights[0][start : start + 3])
-        return cls(space, (np.concatenate(rows), *weights[1:]), tuple(biases))
-
-    @cached_property
-    def _offsets(self) -> NDArray[np.intp]:
-        return np.concatenate(([0], np.cumsum(self.space.n_options.astype(np.intp))))[:-1]
-
-    def predict(self, codes: Codes) -> Prediction:
-        """``(n, n_choices) int16 -> (n,)`` top-1 shares; it knows no uncertainty, so its standard deviation is 0."""
-        hot = np.zeros((len(codes), len(self.weights[0])), dtype=np.float32)
-        np.put_along_axis(hot, self._offsets + codes, self.space.active(codes).astype(np.float32), axis=1)
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hot = hot @ weight
-            hot += bias
-            np.maximum(hot, 0, out=hot)
-        mean = (hot @ self.weights[-1])[:, 0].astype(np.float64) + float(self.biases[-1][0])
-        return Prediction(mean, np.zeros(len(codes)))
-
-    def fit(self, codes: Codes, y: Floats) -> Self:  # noqa: ARG002
-        """It is fitted already: raises `PredictorError`."""
-        raise PredictorError("the published accuracy predictor is used as it is")
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Space, and the arrays."""
-        arrays = {f"weight{i}": w for i, w in enumerate(self.weights)} | {f"bias{i}": b for i, b in enumerate(self.biases)}
-        return {"space": self.space.id}, arrays

@@ -9,7 +9,7 @@ CHECKS = {
     "number": (fields.number, [0, 1.5, 1e15], [-1, 1e16, 10**400, float("nan"), float("inf"), True, "1", None]),
     "number_upto": (fields.number_upto(2.5), [0, 2.5], [2.6, -1, None]),
     "integer": (fields.integer, [0, 2**53 - 1], [-1, 2**53, 1.0, True, None]),
-    "integer_upto": (fields.integer_upto(3), [0, 3], [4, -1, 1.0]),
+    "integer_within": (fields.integer_within(1, 3), [1, 3], [4, 0, -1, 1.0]),
     "flag": (fields.flag, [True, False], [0, 1, None]),
     "text_upto": (fields.text_upto(2), ["", "é\n"], ["abc", "\ud800", 1, None]),
     "matching": (fields.matching("[ab]+"), ["ab"], ["", "ab\n", "xab", 1]),

@@ -45,13 +45,13 @@ class Clock:
         self.now_ns += int(seconds * 1e9)
 
 
-def quick():
+def quick(clock=None):
     def load(path, threads, seed):
         if "\0" in path:
             raise ModelUnusable("no such file")
         return lambda: None
 
-    return Runtime("1.0", "nothing", load)
+    return Runtime("1.0", "nothing", load, clock=clock)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,8 @@ def converse(data, *, until=b"", then=b""):
     to_host, from_agent = os.pipe()
     codes, answers = [], []
     clock = Clock()
-    serve.Session = functools.partial(Session, clock=clock, sleep=clock.sleep)
+    runtimes.RUNTIMES["quick"] = functools.partial(quick, clock)
+    serve.Session = functools.partial(Session, sleep=clock.sleep)
 
     def listen():
         try:

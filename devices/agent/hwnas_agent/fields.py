@@ -31,9 +31,9 @@ def integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
-def integer_upto(limit: int) -> Check:
-    """An integer that is at most ``limit``."""
-    return lambda value: integer(value) and value <= limit
+def integer_within(least: int, most: int) -> Check:
+    """An integer from ``least`` to ``most``."""
+    return lambda value: integer(value) and least <= value <= most
 
 
 def flag(value: Any) -> bool:

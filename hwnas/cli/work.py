@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _context(folder: Path, *, quiet: bool, replay: Path | None = None) -> Context:
     from hwnas.pipeline.context import Context
-    from hwnas.pipeline.timings import Recording
+    from hwnas.pipeline.recording import Recording
 
     return Context(open_workspace(folder), Terminal(quiet=quiet), Recording.read(replay) if replay else None)
 
@@ -71,7 +71,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _int8_line(companion: Mapping[str, Any]) -> str:
     test, size = f"{100 * companion['accuracy_test']:.1f} % on the test part", f"{companion['size_bytes'] / 1000:.0f} kB"
-    figures = f"{test}, {companion['measured_ms']:.4f} ms, {size}"
+    time = "" if companion["measured_ms"] is None else f" {companion['measured_ms']:.4f} ms,"
+    figures = f"{test},{time} {size}"
     return f"int8 file beside it: {figures}" if companion["ships"] else f"int8 file left out ({figures}): {'; '.join(companion['reasons'])}"
 
 

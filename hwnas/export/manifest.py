@@ -42,7 +42,11 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class LatencyFigures:
-    """Predicted and measured latency of the exported file on one device; what is unknown is None."""
+    """Predicted and measured latency of the exported file on one device; what is unknown is None.
+
+    ``anchored_error`` is by what share the measured time may be off because the device was busy and the time was brought to ``regime`` by
+    networks of the latency table; it is in the interval. None for a file that was timed in ``regime`` itself.
+    """
 
     device: str
     runtime: str
@@ -55,6 +59,7 @@ class LatencyFigures:
     measured_ms: float | None = None
     measured_ci_ms: tuple[float, float] | None = None
     measured_typical_ms: float | None = None
+    anchored_error: float | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -79,13 +84,13 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Int8Figures:
-    """The 8-bit file of the same subnet: how well it does, and, where it does not ship, the ``reasons``."""
+    """The 8-bit file of the same subnet: how well it does, and why it does not ship, if so; times not taken are None."""
 
     accuracy_val: float
     accuracy_test: float
     top1_agreement: float
-    measured_ms: float
-    measured_ci_ms: tuple[float, float]
+    measured_ms: float | None
+    measured_ci_ms: tuple[float, float] | None
     measured_typical_ms: float | None
     size_bytes: int
     ships: bool

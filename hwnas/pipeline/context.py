@@ -8,8 +8,8 @@ from functools import cached_property
 from hwnas.config import Config
 from hwnas.core.arch import SearchSpace
 from hwnas.data import Dataset, load_dataset
+from hwnas.pipeline.recording import Recording
 from hwnas.pipeline.reporter import Reporter, Silent
-from hwnas.pipeline.timings import Recording
 from hwnas.profiler.together import Together
 from hwnas.space.family import SpaceOptions, find_space
 from hwnas.store.stages import Store

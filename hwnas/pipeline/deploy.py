@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hwnas.core.errors import DeviceFaster, TooNoisy
 from hwnas.core.result import Artifact
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.artifacts import Built, FileSpec, built
@@ -35,10 +36,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """The 8-bit file beside a goal's own, and why it ships or not."""
+    """The 8-bit file beside a goal's own, and why it ships or not; ``timing`` is None where the device was too busy for it."""
 
     artifact: Artifact
-    timing: Timing
+    timing: Timing | None
     accuracy_val: float
     top1_agreement: float
     reasons: tuple[str, ...] = ()
@@ -101,16 +102,23 @@ def _companions(bench: Bench, chosen: Mapping[Goal, Attempt]) -> dict[Goal, Comp
     if not wanted:
         return {}
     files = {goal: attempt.built.int8 for goal, attempt in wanted.items()}
-    timings = _time(bench, list(wanted), [a for a in files.values() if a is not None])
+    timings: Mapping[str, Timing] = {}
+    untimed = ""
+    try:
+        timings = _time(bench, list(wanted), [a for a in files.values() if a is not None])
+    except DeviceFaster:
+        raise
+    except TooNoisy as problem:  # the files that were asked for are timed, and are not held up by those beside them
+        untimed = f"not timed: {problem}"
     out = {}
     for goal, attempt in wanted.items():
         artifact = files[goal]
         if artifact is not None:
-            out[goal] = _companion(goal, attempt, artifact, timings[artifact.sha256])
+            out[goal] = _companion(goal, attempt, artifact, timings.get(artifact.sha256), untimed)
     return out
 
 
-def _companion(goal: Goal, attempt: Attempt, artifact: Artifact, timing: Timing) -> Companion:
+def _companion(goal: Goal, attempt: Attempt, artifact: Artifact, timing: Timing | None, untimed: str) -> Companion:
     figures = attempt.built.facts["int8"]
     accuracy, agreement = float(figures["accuracy_val"]), float(figures["parity"]["top1_agreement"])
     limits, reasons = goal.recipe.int8, []
@@ -120,6 +128,8 @@ def _companion(goal: Goal, attempt: Attempt, artifact: Artifact, timing: Timing)
             reasons.append(f"accuracy drops by {100 * drop:.1f} points, more than {100 * limits.max_accuracy_drop:.1f}")
         if agreement < limits.min_top1_agreement:
             reasons.append(f"agrees with fp32 on {100 * agreement:.1f} % of images, less than {100 * limits.min_top1_agreement:.1f}")
-    if not timing.within(goal.budget_ms):
+    if timing is None:
+        reasons.append(untimed)
+    elif not timing.within(goal.budget_ms):
         reasons.append(f"takes {timing.measured_ms:.4f} ms (up to {timing.interval_ms[1]:.4f}), over the budget of {goal.budget_ms:.4f}")
     return Companion(artifact, timing, accuracy, agreement, tuple(reasons))

@@ -115,7 +115,7 @@ def found(ctx: Context, target: Target, *, accepted: bool, sustained: bool = Fal
 
     A replay takes its own recording first.
     """
-    recorded = ctx.replay is not None and ctx.replay.holds(conditions_of(target, "table"))
+    recorded = ctx.replay is not None and ctx.replay.holds(conditions_of(target, "table").id)
     profile = accepted_profile(ctx, target) if accepted and not recorded else None
     if profile is not None:
         ctx.reporter.reused(f"profile {target.label} (accepted table)")

@@ -82,7 +82,8 @@ def _manifest(ctx: Context, outcome: Outcome, bench: Bench, row: Mapping[str, An
 def _int8(companion: Mapping[str, Any]) -> Int8Figures:
     """Where the file lies and its SHA-256 stand among the manifest's files."""
     figures = {name: value for name, value in companion.items() if name not in ("artifact", "sha256")}
-    return Int8Figures(**{**figures, "measured_ci_ms": tuple(figures["measured_ci_ms"])})
+    interval = figures["measured_ci_ms"]
+    return Int8Figures(**{**figures, "measured_ci_ms": None if interval is None else tuple(interval)})
 
 
 def space_facts(ctx: Context) -> dict[str, str]:
@@ -107,5 +108,6 @@ def _latency(row: Mapping[str, Any], timing: Timing) -> LatencyFigures:
         "predicted_hi_ms",
         "measured_ms",
         "measured_typical_ms",
+        "anchored_error",
     )
     return LatencyFigures(**{name: row[name] for name in names}, threads=row["threads"], measured_ci_ms=timing.interval_ms)

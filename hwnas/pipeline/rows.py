@@ -16,7 +16,10 @@ def verdict_of(outcome: Outcome) -> str:
 
 
 def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
-    """One entry of ``targets`` in ``hwnas run --json``. Accuracies are shares, times in ms, sizes in bytes."""
+    """One entry of ``targets`` in ``hwnas run --json``. Accuracies are shares, times in ms, sizes in bytes.
+
+    ``anchored_error`` is `Timing.anchored_error`: None, or by what share a time of a busy device may be off in the regime of the budget.
+    """
     goal, chosen = outcome.goal, outcome.chosen
     low, high = chosen.timing.interval_ms
     return {
@@ -36,6 +39,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "measured_ms": chosen.timing.measured_ms,
         "measured_ci_ms": [low, high],
         "measured_typical_ms": chosen.timing.typical_ms,
+        "anchored_error": chosen.timing.anchored_error,
         "size_bytes": int(chosen.built.facts["size_bytes"]["main"]),
         "parity_max_abs": chosen.built.parity_max_abs,
         "artifact": artifact,
@@ -47,6 +51,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
 
 def companion_row(ctx: Context, outcome: Outcome, companion: Companion, artifact: str) -> dict[str, Any]:
     """The 8-bit file beside a target's own, which is ``artifact``; ``artifact`` and ``sha256`` of one that does not ship are None."""
+    timing = companion.timing
     beside = PurePosixPath(artifact).with_name(Path(companion.artifact.path).name).as_posix()
     return {
         "artifact": beside if companion.ships else None,
@@ -54,9 +59,9 @@ def companion_row(ctx: Context, outcome: Outcome, companion: Companion, artifact
         "accuracy_val": companion.accuracy_val,
         "accuracy_test": accuracy_on_test(ctx, outcome.chosen.built, companion.artifact),
         "top1_agreement": companion.top1_agreement,
-        "measured_ms": companion.timing.measured_ms,
-        "measured_ci_ms": list(companion.timing.interval_ms),
-        "measured_typical_ms": companion.timing.typical_ms,
+        "measured_ms": None if timing is None else timing.measured_ms,
+        "measured_ci_ms": None if timing is None else list(timing.interval_ms),
+        "measured_typical_ms": None if timing is None else timing.typical_ms,
         "size_bytes": int(outcome.chosen.built.facts["size_bytes"]["int8"]),
         "ships": companion.ships,
         "reasons": tuple(companion.reasons),

@@ -7,7 +7,7 @@ journal of an earlier run in place of the device, and the run gives the same res
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from hwnas.core.device import REGIMES, Measurement
 from hwnas.core.errors import DeviceChanged, UsageError
 from hwnas.core.serial import content_id, parse, plain
 from hwnas.pipeline.identity import Identity
+from hwnas.pipeline.recording import Recording
 from hwnas.profiler.nativetools import Burst
-from hwnas.store.journal import Journal, read_journal
+from hwnas.store.journal import Journal
 
 Regimes = Mapping[str, Measurement]
 """Measurements of one model by regime: those of `hwnas.core.device.Device.regimes`, or ``busy`` or ``sustained`` alone."""
@@ -81,39 +82,6 @@ class Keep:
     def bursts(self) -> dict[str, list[Burst]]:
         """See `bursts_of`."""
         return bursts_of(self.conditions, self.journal)
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The timings and session facts of an earlier run."""
-
-    timings: Mapping[tuple[str, str], Mapping[str, Any]]
-    sessions: Mapping[str, Mapping[str, Any]]
-    devices: Mapping[str, Mapping[str, Any]]
-    id: str
-    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path) -> Recording:
-        """The recording in a journal; malformed records raise `UsageError`."""
-        timings: dict[tuple[str, str], Mapping[str, Any]] = {}
-        by_kind: dict[str, dict[str, Mapping[str, Any]]] = {"session": {}, "device": {}, "level": {}}
-        for record in read_journal(path):
-            kind, conditions = record.get("kind"), str(record.get("conditions"))
-            if kind == "timing":
-                timings[(conditions, str(record.get("key")))] = record
-            elif kind in by_kind:
-                if kind == "device":  # what was timed on another one is not part of the recording
-                    timings = {of: timing for of, timing in timings.items() if of[0] != conditions}
-                by_kind[kind][conditions] = record
-        if not timings:
-            raise UsageError(f"{path}: holds no timings; give the journal.jsonl of a finished run")
-        known = content_id([plain(timings[k]) for k in sorted(timings)])
-        return cls(timings, by_kind["session"], by_kind["device"], known, by_kind["level"])
-
-    def holds(self, conditions: Conditions) -> bool:
-        """Whether anything was timed under these conditions."""
-        return any(key == conditions.id for key, _ in self.timings)
 
 
 def timed(
@@ -224,6 +192,12 @@ def quiet_levels_us(conditions: Conditions, journal: Journal) -> dict[str, float
 def note_timing(conditions: Conditions, journal: Journal, key: str, regimes: Regimes) -> None:
     """Keep what was measured of one model."""
     journal.append({"kind": "timing", "conditions": conditions.id, "of": plain(conditions), "key": key, "regimes": plain(regimes)})
+
+
+def note_untimed(conditions: Conditions, journal: Journal, keys: Collection[str], reason: str) -> None:
+    """Keep that these models could not be timed: a run that goes on without them is replayed without them."""
+    for key in sorted(keys):
+        journal.append({"kind": "untimed", "conditions": conditions.id, "of": plain(conditions), "key": key, "reason": reason})
 
 
 def note_speed(conditions: Conditions, journal: Journal, quiet_level_us: float) -> None:

@@ -2,6 +2,7 @@
 
 A few networks of the table are timed in every session: by how much they differ from the table is how much the device has changed since.
 Timings that were made at another speed of the device than the table's are not believed: budgets and predictions are of the table's speed.
+Where the device is too busy to be timed at it, networks of the table bring the busy timings over (`hwnas.pipeline.anchored`).
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.core.device import Measurement, MeasurePlan, samples_needed
-from hwnas.core.errors import DeviceFaster
+from hwnas.core.errors import DeviceFaster, TooNoisy
 from hwnas.core.result import Artifact
+from hwnas.pipeline.anchored import STATISTIC, anchored_error, anchors_of, brought_over
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.device import Rig
+from hwnas.pipeline.modelfiles import ModelFiles
 from hwnas.pipeline.profile import Profile
 from hwnas.pipeline.refresh import note_changes
 from hwnas.pipeline.targets import conditions_of, model_files, networks_to_measure, plan_of, reference_of
-from hwnas.pipeline.timings import Conditions, TimedModel, quiet_levels_us, timed
+from hwnas.pipeline.timings import Conditions, TimedModel, note_timing, note_untimed, quiet_levels_us, timed, timed_keys
 from hwnas.profiler.session import stale
 from hwnas.store.journal import Journal
 
-ANCHORS = 4
+CHECKS = 4
+"""Networks of the table that are timed in every session, to see whether the device has changed since."""
 VERIFY_REPEATS = 60
 TAIL_REL_CI = 0.10
+QUIET = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,15 @@ class Timing:
 
     @property
     def interval_ms(self) -> tuple[float, float]:
-        """Its 95 % interval."""
-        return self._of(self.regime).interval_ms(self.statistic)
+        """Its 95 % interval; wider by what a busy device's timing may be off after it was brought to this regime."""
+        low, high = self._of(self.regime).interval_ms(self.statistic)
+        off = self.anchored_error or 0.0
+        return low / (1 + off), high * (1 + off)
+
+    @property
+    def anchored_error(self) -> float | None:
+        """By what share a busy device's timing may be off after it was brought to this regime; None where that was not needed."""
+        return anchored_error(self._of(self.regime))
 
     @property
     def typical_ms(self) -> float:
@@ -74,11 +86,11 @@ class Bench:
     hold: bool = True
 
     def time(self, artifacts: Sequence[Artifact], *, statistic: str, regime: str) -> dict[str, Timing]:
-        """Timings by the files' SHA-256."""
+        """Timings by the files' SHA-256. Where the device is too busy `TooNoisy` is raised, and in a replay again."""
         out: dict[str, Timing] = {}
         for precision in sorted({a.precision for a in artifacts}):
             group = [a for a in artifacts if a.precision == precision]
-            timings = self._session(self._conditions(precision, statistic), group)
+            timings = self._session(self._conditions(precision, statistic), group, regime=regime)
             for artifact in group:
                 regimes = timings[f"file:{artifact.sha256}"]
                 out[artifact.sha256] = Timing(regimes.get("quiet"), regimes["typical"], regime, statistic)
@@ -87,32 +99,73 @@ class Bench:
     def _conditions(self, precision: str, statistic: str) -> Conditions:
         return conditions_of(replace(self.profile.target, precision=precision), f"verify {statistic}")
 
-    def _session(self, conditions: Conditions, artifacts: Sequence[Artifact]) -> Mapping[str, Mapping[str, Measurement]]:
+    def _session(self, conditions: Conditions, artifacts: Sequence[Artifact], *, regime: str) -> Mapping[str, Mapping[str, Measurement]]:
         files = model_files(self.ctx, self.profile.target, self.profile.level)
         models = [TimedModel(f"file:{a.sha256}", Path(a.path)) for a in artifacts]
-        anchors = [files.network(arch) for arch in networks_to_measure(self.ctx)[1 : 1 + ANCHORS]]
-        statistic = conditions.purpose.rpartition(" ")[2]
-        target = replace(self.profile.target, precision=conditions.precision)
-        rig = Rig(
-            target,
-            files.probe(),
-            reference_of(self.ctx, files),
-            self._plan(statistic),
-            quiet_level_us=self.profile.quiet_level_us,
-            level=self.profile.level,
-            on_identity=lambda now: note_changes(self.ctx, self.profile, now),
-        )
-        measure = rig.measure(self.ctx, f"time exported files on {target.label}")
+        checks = [files.network(arch) for arch in networks_to_measure(self.ctx)[1 : 1 + CHECKS]]
+        if self.ctx.replay is not None:  # a busy session has none
+            checks = [model for model in checks if self.ctx.replay.has(conditions.id, model.key)]
+        self._untimed_then(conditions, models)
         again = self._off_speed(conditions, models)
-        missing = {m.key for m in models} - quiet_levels_us(conditions, self.journal).keys()
+        missing = {m.key for m in models} - timed_keys(conditions, self.journal)
         if self.ctx.replay is None and (again or missing):
-            again = [*again, *(m.key for m in anchors)]
-        timings = timed(conditions, [*anchors, *models], self.journal, measure=measure, replay=self.ctx.replay, again=again)
+            again = [*again, *(m.key for m in checks)]
+        busy: list[Mapping[str, Measurement]] = []
+        rig = self._rig(conditions, files)
+        if self._comparable(conditions, regime):
+            anchors = [files.network(arch) for arch in anchors_of(self.profile.tables[regime], self.ctx.space.id)]
+            rig = replace(rig, models=(*models, *checks, *anchors), on_busy=lambda times, _: busy.append(times))
+        measure = rig.measure(self.ctx, f"time exported files on {rig.target.label}")
+        try:
+            timings = timed(conditions, [*checks, *models], self.journal, measure=measure, replay=self.ctx.replay, again=again)
+        except TooNoisy as problem:
+            if not busy:
+                note_untimed(conditions, self.journal, missing, str(problem))
+                raise
+            self._bring_over(conditions, busy[-1], problem)
+            timings = timed(conditions, models, self.journal, measure=measure)
         off = self._off_speed(conditions, models)
         if off:
             levels = quiet_levels_us(conditions, self.journal)
             raise self._faster(min(levels[key] for key in off))
         return timings
+
+    def _comparable(self, conditions: Conditions, regime: str) -> bool:
+        """Whether networks of the table are of the files' kind: what a busy device does to 8-bit files is another thing."""
+        return regime == QUIET and conditions.precision == self.profile.target.precision and conditions.purpose.endswith(f" {STATISTIC}")
+
+    def _untimed_then(self, conditions: Conditions, models: Sequence[TimedModel]) -> None:
+        """In a replay, raise what the recorded run met where it has no timing of a model."""
+        recorded = {} if self.ctx.replay is None else self.ctx.replay.untimed
+        for model in models:
+            reason = recorded.get((conditions.id, model.key))
+            if reason is not None:
+                note_untimed(conditions, self.journal, [model.key], reason)
+                raise TooNoisy(reason)
+
+    def _rig(self, conditions: Conditions, files: ModelFiles) -> Rig:
+        return Rig(
+            replace(self.profile.target, precision=conditions.precision),
+            files.probe(),
+            reference_of(self.ctx, files),
+            self._plan(conditions.purpose.rpartition(" ")[2]),
+            quiet_level_us=self.profile.quiet_level_us,
+            level=self.profile.level,
+            on_identity=lambda now: note_changes(self.ctx, self.profile, now),
+        )
+
+    def _bring_over(self, conditions: Conditions, times: Mapping[str, Measurement], problem: TooNoisy) -> None:
+        """Keep what files take on a busy device as what they would take on a quiet one; `TooNoisy` where that cannot be told."""
+        try:
+            found, regimes = brought_over(times, self.profile.tables[QUIET])
+        except TooNoisy as why:
+            raise TooNoisy(f"{problem}; {why}") from None
+        for key, one in regimes.items():
+            note_timing(conditions, self.journal, key, one)
+        self.ctx.reporter.note(
+            f"{self.profile.target.label}: the device is busy; its timings are brought to the quiet state of its table by "
+            f"{len(found.anchors)} networks, each up to {100 * found.worst:.1f} % off when brought over by the others"
+        )
 
     def _plan(self, statistic: str) -> MeasurePlan:
         """Enough samples for an interval of the statistic, and some more; single calls where it is about the slow ones among them.
@@ -144,7 +197,7 @@ class Bench:
         )
 
     def drift(self, *, statistic: str) -> float | None:
-        """How much slower the device was in the last session than when the table was measured: median ratio of the anchors, minus 1."""
+        """How much slower the device was in the last session than when the table was measured: median ratio of the checks, minus 1."""
         conditions = self._conditions(self.profile.target.precision, statistic)
         regime = self.profile.regime
         known = self.profile.tables[regime].networks

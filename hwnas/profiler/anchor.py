@@ -26,11 +26,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Anchoring:
-    """``log(there) = shift + slope * log(here)``, ms; ``error`` is the median relative error of the anchors, each mapped by the others."""
+    """``log(there) = shift + slope * log(here)``, ms.
+
+    ``error`` is the median relative error of the anchors, each mapped by the others, ``worst`` the largest: what a model of their kind is
+    off by at most in n of n + 1 cases, with n anchors.
+    """
 
     slope: float
     shift: float
     error: float
+    worst: float
     anchors: tuple[str, ...]
 
     @property
@@ -62,7 +67,7 @@ def anchoring(here_ms: Mapping[str, float], there_ms: Mapping[str, float]) -> An
         slope, shift = _line(x[rest], y[rest])
         errors.append(abs(math.expm1(float(shift + slope * x[left] - y[left]))))
     slope, shift = _line(x, y)
-    return Anchoring(slope, shift, float(np.median(errors)), keys)
+    return Anchoring(slope, shift, float(np.median(errors)), max(errors), keys)
 
 
 def spread_over(times_ms: Mapping[str, float], count: int) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ def test_a_right_table_exits_with_0_and_a_wrong_one_with_7(root, capsys):
     assert "missing: " in out
     assert "at 164 px, first " in out
     write_table(scaled(PHONE, 1e-3), root / "latency_tables")
-    assert hw(capsys, "table", "check", good)[0] == 7
-    listed = hw(capsys, "table", "check", good, "--json")
+    assert hw(capsys, "table", "check", good, "-w", root)[0] == 7
+    listed = hw(capsys, "table", "check", good, "--json", "-w", root)
     assert listed[0] == 7
     assert '"kind": "units"' in listed[1]
     assert listed[2].endswith("a finding\n")
@@ -43,7 +43,7 @@ def test_drift_against_an_older_table(root, capsys):
     code, out, _ = hw(capsys, "table", "check", new, "--against", old, "-w", root)
     assert code == 7
     assert "drift: 30.0% slower in common" in out
-    assert hw(capsys, "table", "check", old, "--against", old)[0] == 0
+    assert hw(capsys, "table", "check", old, "--against", old, "-w", root)[0] == 0
     other = write_table(replace(PHONE, precision="int8"), root / "old")
     assert hw(capsys, "table", "check", new, "--against", other)[0] == 2
 

@@ -9,8 +9,9 @@ from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.levels import level_of
 from hwnas.pipeline.profiling import JOURNAL, prepared, profiled, published, worked
+from hwnas.pipeline.recording import Recording
 from hwnas.pipeline.targets import conditions_of
-from hwnas.pipeline.timings import Recording, note_level, noted_level
+from hwnas.pipeline.timings import note_level, noted_level
 from hwnas.store.journal import Journal
 from hwnas.workspace import Workspace
 

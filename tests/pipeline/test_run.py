@@ -14,8 +14,8 @@ from hwnas.core.serial import sha256_file
 from hwnas.export.manifest import check_manifest
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.profiling import Profile
+from hwnas.pipeline.recording import Recording
 from hwnas.pipeline.run import run
-from hwnas.pipeline.timings import Recording
 from hwnas.workspace import Workspace
 
 ROW = {

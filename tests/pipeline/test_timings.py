@@ -7,9 +7,9 @@ import pytest
 from hwnas.core.device import Measurement
 from hwnas.core.errors import DeviceChanged
 from hwnas.pipeline.identity import Identity
+from hwnas.pipeline.recording import Recording
 from hwnas.pipeline.timings import (
     Conditions,
-    Recording,
     TimedModel,
     identity_of,
     note_speed,

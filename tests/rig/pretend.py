@@ -18,6 +18,8 @@ from hwnas.profiler.channel import LAUNCHERS
 
 SAMPLES = 120
 LEVEL_US = 100.0
+BUSY = 1.7
+"""How much slower everything is while the device is busy."""
 
 
 def duration_ms(path: Path) -> float:

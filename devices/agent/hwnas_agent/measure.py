@@ -10,8 +10,9 @@ A result leaves at the end of the round in which its model got its last sample, 
 when its chunk is over joins a later one and keeps what it has. Where the device is faster than ever before, the band moves, and models
 that lose their samples by it are measured again.
 
-After half of the time every model that has samples enough to be believed is told. A device that was hardly ever quiet until then has all
-its models measured as it is (`hwnas_agent.busy`); what is left is for quiet samples again, also of models that the plan wants more of.
+After half of the time every model that has samples enough to be believed is told, and models that the plan wants more of go on. A device
+that was hardly ever quiet until then has all its models measured as it is (`hwnas_agent.busy`), then looks for quiet for as long as that
+took, and so on in turn while it is not quiet: the more busy samples there are, the sharper is what the host makes of them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from hwnas_agent.runtime import ModelUnusable, Runtime
 from hwnas_agent.sampling import Sampler
 from hwnas_agent.subject import Clock, Job, Settings, Subject, load, load_needed
 from hwnas_agent.thermal import Cooling, Thermometer
-from hwnas_agent.wire import Message
+from hwnas_agent.wire import MAX_SAMPLES, Message
 
 CHUNK = 22
 CALIBRATION_NS, FIRST_CALIBRATION_NS = 300_000_000, 2_000_000_000
@@ -143,15 +144,28 @@ class Session:
         now = self._clock()
         self._until_ns = now + int(QUIET_SHARE * (self._deadline_ns - now))
         left = self._all_chunks([job for job in jobs if not job.only_busy], reference)
-        self._until_ns = self._deadline_ns
-        samples = [len(s.accepted(self._band)) for s in (*self._short.values(), *self._finished.values())]
-        if left and self._settings.heat_s <= 0 and never_quiet(samples, self._settings.least_repeats, self._band.quiet_share()):
+        while left and self._clock() < self._deadline_ns and self._gives_up_quiet():
+            begin, self._until_ns = self._clock(), self._deadline_ns
             self._busy_rounds(jobs)
+            now = self._clock()
+            self._until_ns = min(self._deadline_ns, now + (now - begin))
+            left = self._all_chunks(left, reference)
+        self._until_ns = self._deadline_ns
         left = self._all_chunks(left + self._reopened(), reference)
         for job in left:
             if self._quiet_samples(job) >= self._settings.least_repeats:
                 self._finish(self._short[job.id])
+        for subject in self._sampled.values():
+            if subject.busy:
+                self._emit(reports.busy(subject, self._begin_ns))
         return [job for job in left if job.id not in self._finished]
+
+    def _gives_up_quiet(self) -> bool:
+        """Whether a look at the busy device is due: it does not look as if it would be quiet, and nobody keeps it hot."""
+        samples = [len(s.accepted(self._band)) for s in (*self._short.values(), *self._finished.values())]
+        never = never_quiet(samples, self._settings.least_repeats, self._band.quiet_share())
+        full = bool(self._sampled) and all(len(s.busy) >= MAX_SAMPLES for s in self._sampled.values())
+        return never and not full and self._settings.heat_s <= 0
 
     def _quiet_samples(self, job: Job) -> int:
         subject = self._short.get(job.id)
@@ -201,7 +215,7 @@ class Session:
         return [s.job for s in open_ones if s.job.id in self._short]
 
     def _busy_rounds(self, jobs: Sequence[Job]) -> None:
-        """Sample every model as the device is, and tell the samples with their times."""
+        """Sample every model as the device is."""
         stay = roomy(jobs)
         for company in companies(jobs, CHUNK, self._random):
             if self._late():
@@ -223,8 +237,6 @@ class Session:
                     subject.unload()
         for subject in self._sampled.values():
             subject.unload()
-            if subject.busy:
-                self._emit(reports.busy(subject, self._begin_ns))
 
     def _load(self, jobs: Sequence[Job]) -> list[Subject]:
         subjects = []
@@ -284,17 +296,8 @@ class Session:
         if now - self._progress_ns >= PROGRESS_NS:
             self._progress_ns = now
             unfinished = [*open_ones, *self._short.values()]
-            accepted = sum(min(len(s.accepted(self._band)), self._settings.min_repeats) for s in unfinished)
-            accepted += len(self._finished) * self._settings.min_repeats
-            self._emit(
-                {
-                    "type": "progress",
-                    "finished": len(self._finished),
-                    "accepted": accepted,
-                    "wanted": (self._wanted - len(self._failed)) * self._settings.min_repeats,
-                    "quiet_share": self._band.quiet_share(),
-                }
-            )
+            wanted = self._wanted - len(self._failed)
+            self._emit(reports.progress(len(self._finished), unfinished, wanted, band=self._band, min_repeats=self._settings.min_repeats))
 
     def _late(self) -> bool:
         return self._clock() >= self._until_ns

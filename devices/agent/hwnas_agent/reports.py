@@ -1,4 +1,4 @@
-"""What the agent tells of a model: its quiet and typical samples when its turn is over, its busy ones with their times; and the end."""
+"""What the agent tells: quiet and typical samples of a model when its turn is over, busy ones with their times, progress, and the end."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def busy(subject: Subject, begin_ns: int) -> Message:
         "at_s": [round((s.at_ns - begin_ns) / 1e9, 4) for s in samples],
         "rejected": subject.attempts - len(samples),
         **_shared(subject),
+    }
+
+
+def progress(finished: int, unfinished: Sequence[Subject], wanted: int, *, band: QuietBand, min_repeats: int) -> Message:
+    """How far a session is: models, and samples as ``min_repeats`` of each of the ``wanted`` models."""
+    accepted = sum(min(len(s.accepted(band)), min_repeats) for s in unfinished)
+    return {
+        "type": "progress",
+        "finished": finished,
+        "accepted": accepted + finished * min_repeats,
+        "wanted": wanted * min_repeats,
+        "quiet_share": band.quiet_share(),
     }
 
 

@@ -108,13 +108,28 @@ export class Session {
   async #quietOrBusy(jobs, reference) {
     this.#until = this.clock() + QUIET_SHARE * (this.#deadline - this.clock());
     let left = await this.#allChunks(jobs.filter((job) => !job.only_busy), reference);
+    while (left.length && this.clock() < this.#deadline && this.#givesUpQuiet()) {
+      const begin = this.clock();
+      this.#until = this.#deadline;
+      await this.#busyRounds(jobs);
+      const now = this.clock();
+      this.#until = Math.min(this.#deadline, now + (now - begin));
+      left = await this.#allChunks(left, reference);
+    }
     this.#until = this.#deadline;
-    const samples = [...this.#short.values(), ...this.#finished.values()].map((subject) => subject.accepted(this.#band).length);
-    const open = left.length > 0 && !(this.settings.heat_s > 0);
-    if (open && neverQuiet(samples, this.settings.least_repeats, this.#band.quietShare())) await this.#busyRounds(jobs);
     left = await this.#allChunks([...left, ...this.#reopened()], reference);
     for (const job of left) if (this.#quietSamples(job) >= this.settings.least_repeats) await this.#finish(this.#short.get(job.id));
+    for (const subject of this.#sampled.values()) if (subject.busy.length) this.emit(reports.busy(subject, this.#begin));
     return left.filter((job) => !this.#finished.has(job.id));
+  }
+
+  /** Whether a look at the busy device is due: it does not look as if it would be quiet, and nobody keeps it hot. */
+  #givesUpQuiet() {
+    const samples = [...this.#short.values(), ...this.#finished.values()].map((subject) => subject.accepted(this.#band).length);
+    const sampled = [...this.#sampled.values()];
+    const full = sampled.length > 0 && sampled.every((subject) => subject.busy.length >= reports.MAX_SAMPLES);
+    const never = neverQuiet(samples, this.settings.least_repeats, this.#band.quietShare());
+    return never && !full && !(this.settings.heat_s > 0);
   }
 
   #quietSamples(job) {
@@ -168,7 +183,7 @@ export class Session {
     return short;
   }
 
-  /** Sample every model as the device is, and tell the samples with their times. */
+  /** Sample every model as the device is. */
   async #busyRounds(jobs) {
     for (const company of companies(jobs, CHUNK, (items) => this.#shuffle(items))) {
       if (this.#late()) break;
@@ -188,7 +203,6 @@ export class Session {
         if (!this.#finished.has(subject.job.id) && !subject.job.only_busy) this.#short.set(subject.job.id, subject);
       }
     }
-    for (const subject of this.#sampled.values()) if (subject.busy.length) this.emit(reports.busy(subject, this.#begin));
   }
 
   async #load(jobs) {

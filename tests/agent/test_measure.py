@@ -102,7 +102,7 @@ def test_time_that_is_left_is_for_models_that_have_fewer_samples_than_the_plan_w
     device = SimulatedDevice(lambda now: 1.0 if now % 2.0 < 0.06 else 1.7)
     models = [2000.0 + 10 * i for i in range(4)]
     done, results, messages = measure(
-        device, models, quiet_level_us=150.0, max_seconds=40.0, min_repeats=30, least_repeats=8, max_rel_ci=0.001
+        device, models, quiet_level_us=150.0, max_seconds=40.0, min_repeats=90, least_repeats=8, max_rel_ci=0.001
     )
     told = [(m["id"], len(m["quiet_ms"])) for m in messages if m["type"] == "result"]
     assert done["short"] == 0
@@ -128,7 +128,7 @@ def test_a_result_leaves_while_others_of_its_chunk_are_still_measured():
 
 def test_a_model_that_was_short_of_samples_keeps_those_it_has():
     """Quiet for a while after each load, so that no chunk alone gives its models enough."""
-    device = SimulatedDevice(lambda now: 1.0 if now < last_load_s[0] + 0.1 else 1.7)
+    device = SimulatedDevice(lambda now: 1.0 if now < last_load_s[0] + 0.03 else 1.7)
     last_load_s = [0.0]
     load = device.load
 
@@ -345,9 +345,9 @@ def test_an_unloaded_model_cannot_be_run_by_mistake():
 
 
 def test_where_quiet_is_rare_every_model_gets_some_samples():
-    models = [100.0 + i for i in range(3 * CHUNK)]
+    models = [100.0 + i for i in range(2 * CHUNK)]
     device = SimulatedDevice(bursts(0.01, 0.19, 1.7))
-    done, results, _ = measure(device, models, min_repeats=200, least_repeats=8, max_seconds=100.0)
+    done, results, _ = measure(device, models, min_repeats=200, least_repeats=8, max_seconds=60.0)
     assert done["short"] == 0
     counts = [len(results[f"m{i}"]["quiet_ms"]) for i in range(len(models))]
     assert 8 <= min(counts) <= max(counts) < 200

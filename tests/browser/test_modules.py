@@ -208,8 +208,9 @@ def test_a_busy_device_with_a_known_level_gives_no_quiet_samples_but_busy_ones(p
     told = {m["id"]: m for m in found["messages"] if m["type"] == "busy"}
     assert told.keys() == {"a", "b"}
     for key, own in (("a", 0.3), ("b", 0.9)):
-        assert len(told[key]["busy_ms"]) == len(told[key]["at_s"]) == 120
-        assert told[key]["busy_ms"] == pytest.approx([1.6 * own] * 120, rel=0.02)
+        sampled = told[key]["busy_ms"]
+        assert 120 <= len(sampled) == len(told[key]["at_s"])
+        assert sampled == pytest.approx([1.6 * own] * len(sampled), rel=0.02)
         assert 4 <= told[key]["at_s"][0] < told[key]["at_s"][-1] <= 8
     assert [m["id"] for m in found["messages"] if m["type"] == "failed"] == ["c"]
     assert found["open"] == 2
@@ -223,7 +224,9 @@ def test_models_that_are_wanted_for_busy_rounds_alone_are_left_alone_in_quiet(pa
 
 def test_a_busy_device_that_becomes_quiet_gives_quiet_samples(page):
     results, found = measured(page, [["a", "300"]], speeds=[[8.0, 1.6], [9e9, 1.0]], quiet_level_us=520.0, max_seconds=10)
-    assert results["a"]["quiet_ms"] == pytest.approx([0.3] * 10, rel=0.02)
+    sampled = results["a"]["quiet_ms"]
+    assert len(sampled) >= 10
+    assert sampled == pytest.approx([0.3] * len(sampled), rel=0.02)
     assert any(m["type"] == "busy" for m in found["messages"])
 
 

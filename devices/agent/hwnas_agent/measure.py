@@ -4,7 +4,8 @@ Models come in chunks. In a chunk every model that still needs samples, and a re
 round, in a new random order each round. A visit is two unrecorded runs (a model that runs after another one starts cold), a probe, the
 sample, a probe. That first attempt is a sample of the *typical* regime whatever the probes say. It is also one of the *quiet* regime if
 both probes lie in the quiet band (`hwnas_agent.band`) and the process did not wait for its core; otherwise the visit waits, for a few
-times the model's own time, for two quiet probes in a row and tries once more.
+times the model's own time, for two quiet probes in a row and tries once more. Where quiet is rare, a visit that met it takes some more
+samples as long as it lasts.
 
 A result leaves at the end of the round in which its model got its last sample, so a kill loses none. A model that is short of samples
 when its chunk is over joins a later one and keeps what it has. Where the device is faster than ever before, the band moves, and models

@@ -10,6 +10,7 @@ PATIENCE = 5
 PROBE_TRIES = 3
 MIN_PATIENCE_NS = 1_000_000
 SETTLE_NS = 250_000_000
+RARELY = 0.5
 
 
 class Prober:
@@ -20,6 +21,8 @@ class Prober:
         self._clock = clock
         self.band = band
         self.last_us = 0.0
+        self.rarely_quiet = False
+        """Whether less than half of the time was quiet so far, as of the last `settle`."""
         self._seen_ns = self._settled_ns = clock()
 
     def watch(self, until_ns: float) -> None:
@@ -39,6 +42,8 @@ class Prober:
         if now - self._settled_ns >= SETTLE_NS:
             self._settled_ns = now
             self.band.settle()
+            share = self.band.quiet_share()
+            self.rarely_quiet = share is not None and share < RARELY
 
     def bracket_us(self) -> float:
         """A probe next to a model. The first ones after a large model run in caches that it left cold, so they have more than one try."""

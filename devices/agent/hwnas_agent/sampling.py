@@ -12,6 +12,8 @@ MAX_WAIT_SHARE = 0.005
 MOST_WAIT_SHARE = 0.8
 """A busy sample that ran for less than the rest was away from its core for so long that its caches are another model's."""
 COLD_RUNS = 2
+MORE = 3
+"""Further samples of a visit while the device stays quiet, where it rarely is: neighbours in time differ as much as any others there."""
 
 
 class Sampler:
@@ -24,12 +26,19 @@ class Sampler:
         self.visits = 0
 
     def visit(self, subject: Subject) -> None:
-        """One typical sample, and a quiet one if the device is quiet or becomes so in a while."""
+        """One typical sample, and a quiet one if the device is quiet or becomes so in a while; more of them where that is rare."""
         before_us = self._arrive(subject)
         sample = self._attempt(subject, before_us)
         subject.typical.add(sample.run_ns)
-        if not self._take(subject, sample) and self._prober.wait_for_quiet(sample.after_us, subject.run_ns * subject.runs):
-            self._take(subject, self._attempt(subject, self._prober.last_us))
+        taken = self._take(subject, sample)
+        if not taken and self._prober.wait_for_quiet(sample.after_us, subject.run_ns * subject.runs):
+            sample = self._attempt(subject, self._prober.last_us)
+            taken = self._take(subject, sample)
+        for _ in range(MORE if self._prober.rarely_quiet else 0):
+            if not taken:
+                break
+            sample = self._attempt(subject, sample.after_us)
+            taken = self._take(subject, sample)
 
     def visit_busy(self, subject: Subject, times: int) -> None:
         """Samples of the state that the device is in, away from quiet: one that is quiet is a quiet sample, one that is half of it none.

@@ -6,6 +6,7 @@ const PATIENCE = 5;
 const PROBE_TRIES = 3;
 const MIN_PATIENCE_MS = 1;
 const SETTLE_MS = 250;
+const RARELY = 0.5;
 const MAX_PROBE_RUNS = 50;
 
 /** Runs the probe, often enough in a row for a coarse clock, and takes what it sees into the band. */
@@ -16,6 +17,7 @@ export class Prober {
   #seenMs;
   #settledMs;
   lastUs = 0;
+  rarelyQuiet = false;
 
   constructor({ model, runMs }, band, clock, tickUs) {
     this.band = band;
@@ -43,6 +45,8 @@ export class Prober {
     if (now - this.#settledMs < SETTLE_MS) return;
     this.#settledMs = now;
     this.band.settle();
+    const share = this.band.quietShare();
+    this.rarelyQuiet = share !== null && share < RARELY;
   }
 
   /** A probe next to a model. The first ones after a large model run in caches that it left cold, so they have more than one try. */

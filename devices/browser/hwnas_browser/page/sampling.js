@@ -1,6 +1,7 @@
 // One visit to a model, as hwnas_agent/sampling.py does it, but for waiting for a core, which a page cannot see.
 
 export const COLD_RUNS = 2;
+export const MORE = 3;
 
 /** Visits models. A sample is quiet if the probes around it are. */
 export class Sampler {
@@ -13,12 +14,19 @@ export class Sampler {
     this.#clock = clock;
   }
 
-  /** One typical sample, and a quiet one if the device is quiet or becomes so in a while. */
+  /** One typical sample, and a quiet one if the device is quiet or becomes so in a while; more of them where that is rare. */
   async visit(subject) {
-    const sample = await this.#attempt(subject, await this.#arrive(subject));
+    let sample = await this.#attempt(subject, await this.#arrive(subject));
     subject.typical.add(sample.runMs);
-    if (!this.#take(subject, sample) && (await this.#prober.waitForQuiet(sample.afterUs, subject.runMs * subject.runs))) {
-      this.#take(subject, await this.#attempt(subject, this.#prober.lastUs));
+    let taken = this.#take(subject, sample);
+    if (!taken && (await this.#prober.waitForQuiet(sample.afterUs, subject.runMs * subject.runs))) {
+      sample = await this.#attempt(subject, this.#prober.lastUs);
+      taken = this.#take(subject, sample);
+    }
+    const more = this.#prober.rarelyQuiet ? MORE : 0;
+    for (let i = 0; i < more && taken; i += 1) {
+      sample = await this.#attempt(subject, sample.afterUs);
+      taken = this.#take(subject, sample);
     }
   }
 

@@ -184,12 +184,14 @@ class Lane:
     def _left(self) -> int:
         """Agents and folders of theirs that are still there after a while; none is carried over to the next fault.
 
-        A folder that no agent came to own before its host was gone is the next agent's to remove, when it is old: it is made old here.
+        A folder that no agent came to own before its host was gone is the next agent's to remove, when it is old: it is made old here. One
+        that the board wrote to after that, since a push was still on its way, is young again, and says nothing.
         """
         left = 0
         for folder in self._orphans:
-            left += folder.exists()
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                left += folder.stat().st_mtime == 0
+                shutil.rmtree(folder)
         self._orphans = []
         deadline = time.monotonic() + CLEAN_S
         while self.board.agents() or any((folder / OWNER).exists() for folder in self._folders()):

@@ -36,6 +36,22 @@ class Int8Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineLimits:
+    """``[baseline]`` of a recipe: by what share figures may be worse than the accepted ones, beyond what their intervals leave open."""
+
+    max_accuracy_drop: float = 0.0
+    max_latency_growth: float = 0.05
+    max_size_growth: float = 0.02
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        share("max_accuracy_drop", self.max_accuracy_drop)
+        share("max_latency_growth", self.max_latency_growth)
+        share("max_size_growth", self.max_size_growth)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
 
@@ -47,6 +63,7 @@ class Recipe:
     statistic: str = "p50"
     regime: str = "quiet"
     int8: Int8Limits | None = None
+    baseline: BaselineLimits = BaselineLimits()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

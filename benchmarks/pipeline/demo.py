@@ -6,7 +6,6 @@ Runs ``hwnas run`` in a copy of the workspace, a second time there, and in anoth
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.pipeline._workspace import reference_workspace
 from hwnas.core.serial import sha256_file
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("devices", "export", "latency_tables")
 MODELS = (".onnx", ".tflite")
 TARGETS = {
     "seconds": Target("<=", 480),
@@ -31,35 +29,12 @@ TARGETS = {
     "largest_accuracy_test": Target(">=", 87.0),
     "replay_same": Target(">=", 1.0),
 }
-QUICK = """
-[data]
-source = "fashion-mnist"
-[data.limits]
-train = 240
-val = 100
-test = 100
-[space]
-preset = "tiny-32"
-resolutions = [16, 24]
-[train]
-epochs = 1
-batch = 40
-[profile]
-networks = 20
-min_repeats = 10
-[accuracy]
-subnets = 12
-recalibration_images = 40
-[search]
-trials = 600
-candidates = 2
-"""
 
 
 def measure(quick: bool) -> Outcome:
     """Three runs; accuracies are in percent."""
     with tempfile.TemporaryDirectory() as folder:
-        first, second = (_workspace(Path(folder) / name, quick=quick) for name in ("first", "second"))
+        first, second = (reference_workspace(Path(folder) / name, quick=quick) for name in ("first", "second"))
         document, seconds = _run(first)
         again, again_s = _run(first)
         journal = first / "runs" / document["run"] / "journal.jsonl"
@@ -78,19 +53,6 @@ def measure(quick: bool) -> Outcome:
     }
     columns = ("runtime", "precision", "budget ms", "test %", "predicted ms", "measured ms", "typical ms", "kB", "verdict")
     return Outcome(columns, [_row(row) for row in targets], figures, TARGETS)
-
-
-def _workspace(folder: Path, *, quick: bool) -> Path:
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "agent"))
-    shutil.copy(ROOT / "hwnas.toml", folder)
-    if quick:
-        (folder / "hwnas.toml").write_text(QUICK)
-        recipes = folder / "export" / "recipes"
-        (recipes / "local-onnxruntime.toml").unlink()
-        one = recipes / "local-litert.toml"
-        one.write_text(one.read_text().partition("[int8]")[0])
-    return folder
 
 
 def _run(workspace: Path, *options: str) -> tuple[dict[str, Any], float]:

@@ -25,6 +25,7 @@ from hwnas.pipeline.profile import Profile
 from hwnas.pipeline.profiling import measured_again
 from hwnas.pipeline.release import release
 from hwnas.pipeline.verification import Bench
+from hwnas.recipe import Recipe
 from hwnas.search.feasible import check_budgets
 from hwnas.store.journal import Journal
 from hwnas.supernet.train import steps_an_epoch
@@ -60,10 +61,10 @@ class Result:
             )
 
 
-def run(ctx: Context) -> Result:
-    """The whole pipeline on one workspace; the caller holds the store's lock."""
+def run(ctx: Context, recipes: Mapping[str, Recipe] | None = None) -> Result:
+    """The whole pipeline on one workspace, for all of its recipes or some of them; the caller holds the store's lock."""
     begin = time.monotonic()
-    recipes = ctx.workspace.recipes
+    recipes = ctx.workspace.recipes if recipes is None else recipes
     if not recipes:
         raise ConfigError(f"{ctx.workspace.root / 'export' / 'recipes'}: no recipes; write one, or start with 'hwnas init'")
     for recipe in recipes.values():
@@ -74,7 +75,7 @@ def run(ctx: Context) -> Result:
         profiles = profiles_for_run(ctx, map(target_of, recipes.values()))
         benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
         try:
-            return _finish(ctx, benches, _outcomes(ctx, benches), begin)
+            return _finish(ctx, recipes, benches, _outcomes(ctx, recipes, benches), begin)
         except DeviceFaster as found:
             # budgets and predictions of a busy device mean little: nothing is decided by them
             profile = next(p for target, p in profiles.items() if target == found.what)
@@ -84,20 +85,20 @@ def run(ctx: Context) -> Result:
             measured_again(ctx, profile, quiet_level_us=found.quiet_level_us)
 
 
-def _outcomes(ctx: Context, benches: Mapping[Target, Bench]) -> list[Outcome]:
+def _outcomes(ctx: Context, recipes: Mapping[str, Recipe], benches: Mapping[Target, Bench]) -> list[Outcome]:
     """From tables to timed files; `DeviceFaster` where a table proves to be of a busy device."""
-    goals = _goals(ctx, {target: bench.profile for target, bench in benches.items()})
+    goals = _goals(ctx, recipes, {target: bench.profile for target, bench in benches.items()})
     trained = Trained.load(ctx)
     outcomes: list[Outcome] = []
-    for name, recipe in ctx.workspace.recipes.items():
+    for name, recipe in recipes.items():
         outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
     return outcomes
 
 
-def _goals(ctx: Context, profiles: Mapping[Target, Profile]) -> list[Goal]:
+def _goals(ctx: Context, recipes: Mapping[str, Recipe], profiles: Mapping[Target, Profile]) -> list[Goal]:
     """Every goal, checked to be feasible before anything is trained."""
     goals: list[Goal] = []
-    for name, recipe in ctx.workspace.recipes.items():
+    for name, recipe in recipes.items():
         profile = profiles[target_of(recipe)]
         largest_ms = profile.largest_ms(ctx, regime=recipe.regime, statistic=recipe.statistic)
         own = goals_of(name, recipe, largest_ms=largest_ms)
@@ -119,11 +120,11 @@ def _verification_journal(ctx: Context, profile: Profile) -> Path:
     return ctx.store.root / "stages" / f"verify-{key}" / "journal.jsonl"
 
 
-def run_id(ctx: Context) -> str:
+def run_id(ctx: Context, recipes: Mapping[str, Recipe]) -> str:
     """Names a run by what it was asked: configuration, recipes, devices, data, space, version and replay."""
     asked = [
         ctx.config,
-        ctx.workspace.recipes,
+        recipes,
         ctx.workspace.devices,
         ctx.dataset.id,
         ctx.space.id,
@@ -133,8 +134,10 @@ def run_id(ctx: Context) -> str:
     return content_id(plain(asked))[:12]
 
 
-def _finish(ctx: Context, benches: Mapping[Target, Bench], outcomes: Sequence[Outcome], begin: float) -> Result:
-    name = run_id(ctx)
+def _finish(
+    ctx: Context, recipes: Mapping[str, Recipe], benches: Mapping[Target, Bench], outcomes: Sequence[Outcome], begin: float
+) -> Result:
+    name = run_id(ctx, recipes)
     folder = ctx.store.root / name
     rows = [release(ctx, outcome, benches[target_of(outcome.goal.recipe)], folder) for outcome in outcomes]
     journals = [path for bench in benches.values() for path in (bench.profile.journal, bench.journal.path) if path and path.is_file()]

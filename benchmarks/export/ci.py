@@ -1,7 +1,7 @@
 """Does ``hwnas ci`` turn the reference recipes into a folder to ship within minutes, do nothing twice, and turn red for a reason?
 
-Runs it in a copy of the reference workspace from nothing, accepting the figures, again with nothing changed, and once more held to a baseline
-that was half as slow. Its reports are read by an XML parser, by a YAML parser and as JSON.
+Runs it in a copy of the reference workspace from nothing, accepting the figures, again with nothing changed, and once more held to a
+baseline that was half as slow. Its reports are read by an XML parser, by a YAML parser and as JSON.
 """
 
 from __future__ import annotations

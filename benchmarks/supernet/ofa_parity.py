@@ -58,7 +58,7 @@ resolutions = [160]
 subnets = 10
 recalibration_images = 20
 """
-ROUNDING, NOISE_IMAGES = "rounding_", 4
+ROUNDING, NOISE_IMAGES = "rounding_", 8
 Row = tuple[str, str, float, float]
 """What was compared, how, the largest difference, and the largest that is allowed."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,13 @@ import numpy as np
 
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from benchmarks.harness import Outcome, Target, main
-from hwnas.core.arch import Architecture
 from hwnas.data import Limits, load_dataset
 from hwnas.pipeline.context import Context
 from hwnas.space.family import family_of
 from hwnas.supernet.accuracy import Subnets
+from hwnas.supernet.curriculum import Alone, Curriculum, Sandwich
 from hwnas.supernet.family import supernet_family
-from hwnas.supernet.train import alone, sandwich, train
+from hwnas.supernet.train import train
 from hwnas.workspace import Workspace
 
 SEEDS = 3
@@ -39,10 +38,10 @@ def measure(quick: bool) -> Outcome:
     space = ctx.space
     _, largest = family_of(space).extremes(space)
 
-    def accuracy(subnets: Callable[[int, int], tuple[Architecture, ...]], seed: int) -> tuple[float, float]:
+    def accuracy(curriculum: Curriculum, seed: int) -> tuple[float, float]:
         begin = time.monotonic()
         net = supernet_family(space).build(space, seed=seed)
-        train(net, subnets, data, config, seed=seed)
+        train(net, curriculum, data, config, seed=seed)
         seconds = time.monotonic() - begin
         evaluated = Subnets(net, data, recalibration_images=ctx.config.accuracy.recalibration_images, torch_threads=config.threads)
         return 100 * evaluated.accuracy(largest, part="test"), seconds
@@ -50,8 +49,8 @@ def measure(quick: bool) -> Outcome:
     rows: list[tuple[object, ...]] = []
     inside, by_itself = [], []
     for seed in range(seeds):
-        shared, shared_s = accuracy(sandwich(space, random_subnets=config.random_subnets, seed=seed), seed)
-        single, single_s = accuracy(alone(largest), seed)
+        shared, shared_s = accuracy(Sandwich(space, config, seed), seed)
+        single, single_s = accuracy(Alone(largest, config.epochs), seed)
         inside.append(shared)
         by_itself.append(single)
         rows.append((seed, f"{shared:.2f}", f"{single:.2f}", f"{single - shared:+.2f}", f"{shared_s:.0f}", f"{single_s:.0f}"))

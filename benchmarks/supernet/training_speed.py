@@ -27,9 +27,10 @@ from benchmarks.harness import Outcome, Target, main
 from hwnas.core.arch import Architecture
 from hwnas.space.family import family_of, find_space
 from hwnas.space.moves import sample
+from hwnas.supernet.curriculum import Lesson
 from hwnas.supernet.depthwise import depthwise_conv2d
 from hwnas.supernet.family import Supernet, supernet_family
-from hwnas.supernet.shares import Batch, gradients
+from hwnas.supernet.gradients import Batch, gradients
 from hwnas.supernet.tensors import channels_last, threads
 
 BATCH = 48
@@ -59,7 +60,7 @@ class Subject:
     def elastic(self) -> Step:
         """Inside the supernet."""
         wanted = tuple(self.supernet.parameters())
-        batch = Batch((self.arch,), (self.images,), self.labels)
+        batch = Batch((Lesson(self.arch),), (self.images,), self.labels)
         return lambda: gradients(self.supernet, batch, wanted=wanted, label_smoothing=0.0, weight=1.0)
 
     def static(self, *, quick_depthwise: bool) -> Step:
@@ -129,7 +130,9 @@ def _single(name: str, times: Mapping[str, list[float]], kept: Mapping[str, int]
 
 def _sandwich(subjects: list[Subject], net: Supernet, turns: int) -> dict[str, float]:
     """A step of four subnets, the first of which teaches the others, against four static steps."""
-    batch = Batch(tuple(s.arch for s in subjects), tuple(s.images for s in subjects), subjects[0].labels)
+    teaching, *taught = (s.arch for s in subjects)
+    lessons = (Lesson(teaching), *(Lesson(arch, labels=0.0, first=1.0) for arch in taught))
+    batch = Batch(lessons, tuple(s.images for s in subjects), subjects[0].labels)
     wanted = tuple(net.parameters())
 
     def step() -> object:

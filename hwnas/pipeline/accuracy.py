@@ -28,9 +28,10 @@ from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
 from hwnas.supernet.accuracy import Subnets
 from hwnas.supernet.checkpoint import Checkpoints, read_weights, write_weights
+from hwnas.supernet.curriculum import curriculum_of
 from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.predictor import RidgeAccuracy, save_accuracy
-from hwnas.supernet.train import Progress, sandwich, train
+from hwnas.supernet.train import Progress, train
 
 TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
 EVALUATE_CODE = ("hwnas.supernet.accuracy",)
@@ -151,13 +152,13 @@ def _train(ctx: Context, stage: Stage) -> None:
     supernet: Supernet = supernet_family(ctx.space).build(ctx.space, seed=ctx.config.seed)
     checkpoints = Checkpoints(stage.folder / "checkpoints", _identity(ctx))
     config = ctx.config.train
-    subnets = sandwich(ctx.space, random_subnets=config.random_subnets, seed=ctx.config.seed)
+    curriculum = curriculum_of(ctx.space, config, seed=ctx.config.seed)
     with ctx.reporter.stage(f"train {ctx.space.name}", 100) as advance:
 
         def progress(at: Progress) -> None:
             advance(100 * at.share, f"epoch {at.epoch + 1}/{at.epochs}, loss {at.loss:.3f}")
 
-        train(supernet, subnets, ctx.dataset, config, seed=ctx.config.seed, checkpoints=checkpoints, progress=progress)
+        train(supernet, curriculum, ctx.dataset, config, seed=ctx.config.seed, checkpoints=checkpoints, progress=progress)
     write_weights(stage.folder / WEIGHTS, supernet, _identity(ctx))
     stage.finish(WEIGHTS)
     for path in checkpoints.files():

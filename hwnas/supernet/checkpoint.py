@@ -43,9 +43,12 @@ class Checkpoints:
         self.folder = folder
         self.identity = plain(identity)
 
-    def save(self, position: Position, net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Write the state before ``position`` and remove all but the latest files."""
-        tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    def save(
+        self, position: Position, net: nn.Module, optimiser: torch.optim.Optimizer, *, others: Mapping[str, nn.Module] | None = None
+    ) -> None:
+        """Write the state before ``position``, also of ``others`` by name, and remove all but the latest files."""
+        nets = {"net": net, **(others or {})}
+        tensors = {f"{kind}.{name}": value for kind, each in nets.items() for name, value in each.state_dict().items()}
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items() if isinstance(value, Tensor)}
         meta = {"kind": "training", "identity": self.identity, "epoch": position.epoch, "step": position.step}
@@ -53,8 +56,8 @@ class Checkpoints:
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
 
-    def load(self, net: nn.Module, optimiser: torch.optim.Optimizer) -> Position:
-        """Bring ``net`` and ``optimiser`` to the latest good checkpoint and say where to go on; the first step where there is none.
+    def load(self, net: nn.Module, optimiser: torch.optim.Optimizer, *, others: Mapping[str, nn.Module] | None = None) -> Position:
+        """Bring all of them to the latest good checkpoint and say where to go on; the first step where there is none.
 
         A torn file is passed over. One of another run (space, data, recipe or seed) raises `CheckpointError`.
         """
@@ -65,7 +68,8 @@ class Checkpoints:
                 continue
             if meta["identity"] != self.identity:
                 raise CheckpointError(f"{path}: a checkpoint of another training run (space, data, recipe or seed); remove its folder")
-            _fill(net, _part(tensors, "net."), where=path)
+            for kind, each in {"net": net, **(others or {})}.items():
+                _fill(each, _part(tensors, f"{kind}."), where=path)
             state: dict[int, dict[str, Tensor]] = {}
             for name, value in _part(tensors, "optimiser.").items():
                 index, _, field = name.partition(".")
@@ -131,4 +135,9 @@ def _fill(net: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None
     wrong = sorted(wanted.keys() ^ tensors.keys()) or sorted(n for n in wanted if wanted[n].shape != tensors[n].shape)
     if wrong:
         raise CheckpointError(f"{where}: {len(wrong)} tensors are missing, unknown or of another shape, first {', '.join(wrong[:3])}")
+    broken = sorted(name for name, value in tensors.items() if value.is_floating_point() and not torch.isfinite(value).all())
+    if broken:
+        raise CheckpointError(
+            f"{where}: {len(broken)} tensors are not finite (NaN or infinity), first {', '.join(broken[:3])}; train again"
+        )
     net.load_state_dict(dict(tensors))

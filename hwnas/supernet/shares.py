@@ -15,9 +15,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -26,58 +25,37 @@ from typing import IO, Any, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import hwnas
 from hwnas.core.arch import Architecture, Choice, Condition, SearchSpace
 from hwnas.core.errors import TrainingProcessLost
+from hwnas.supernet.curriculum import Lesson
 from hwnas.supernet.family import Supernet, supernet_family
-from hwnas.supernet.tensors import channels_last
+from hwnas.supernet.gradients import Batch, Gradients, Teacher, gradients
 
 Floats = NDArray[np.float32]
-Labels = NDArray[np.int64]
-Gradients = tuple[Tensor | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a step learns from: ``images[i] (n, C, R, R) float32`` for ``archs[i]``, and ``labels (n,) int64``.
-
-    The first architecture learns from the labels, the others from the first one's outputs.
-    """
-
-    archs: tuple[Architecture, ...]
-    images: tuple[Floats, ...]
-    labels: Labels
-
-    def part(self, which: slice) -> Batch:
-        """Some of the images."""
-        return Batch(self.archs, tuple(images[which] for images in self.images), self.labels[which])
-
-
-def gradients(
-    supernet: Supernet, batch: Batch, *, wanted: Sequence[Tensor], label_smoothing: float, weight: float
-) -> tuple[float, Gradients]:
-    """The first architecture's loss and the gradients of the sum of all losses, both times ``weight``; None for what is not used."""
-    inputs = [channels_last(images) for images in batch.images]
-    logits = supernet(inputs[0], batch.archs[0])
-    loss = F.cross_entropy(logits, torch.from_numpy(batch.labels), label_smoothing=label_smoothing)
-    taught = logits.detach().softmax(dim=1)
-    students = [F.cross_entropy(supernet(x, arch), taught) for arch, x in zip(batch.archs[1:], inputs[1:], strict=True)]
-    return weight * loss.item(), torch.autograd.grad(weight * sum(students, loss), wanted, allow_unused=True)
 
 
 class Shares:
     """Computes the gradients of batches with ``processes`` processes, this one included. Use it as a context.
 
-    ``floats`` bounds the pixels of a batch over all its architectures.
+    ``floats`` bounds the pixels of a batch over all its lessons. Each process takes its share in ``accumulate`` parts, one after the other.
     """
 
-    def __init__(self, supernet: Supernet, *, processes: int, label_smoothing: float, floats: int) -> None:
+    def __init__(
+        self,
+        supernet: Supernet,
+        *,
+        processes: int,
+        label_smoothing: float,
+        floats: int,
+        accumulate: int = 1,
+        teacher: Teacher | None = None,
+    ) -> None:
         self.supernet, self.label_smoothing, self.processes = supernet, label_smoothing, processes
-        self.floats = floats
+        self.floats, self.accumulate, self.teacher = floats, accumulate, teacher
         self.parameters = tuple(supernet.parameters())
         self.others: list[_Other] = []
         self.stack = ExitStack()
@@ -85,26 +63,43 @@ class Shares:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             for _ in range(self.processes - 1):
-                self.others.append(stack.enter_context(_Other(self.supernet, self.label_smoothing, self.floats)))
+                self.others.append(stack.enter_context(_Other(self.supernet, self.label_smoothing, self.floats, self.teacher)))
             self.stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stack.close()
 
+    def teach(self) -> None:
+        """Tell the other processes what the teacher's weights are now."""
+        for other in self.others:
+            other.teach()
+
     def step(self, batch: Batch) -> float:
-        """Set ``grad`` of every parameter to that of the mean over the images; gives the loss of the first architecture."""
+        """Set ``grad`` of every parameter to that of the mean over the images; gives the loss of the first lesson on the labels."""
         n = len(batch.labels)
-        parts = [batch.part(which) for which in _slices(n, self.processes)]
+        for parameter in self.parameters:
+            parameter.grad = None
+        return math.fsum(loss for which in _slices(n, self.accumulate) for loss in self._add(batch.part(which), n))
+
+    def _add(self, batch: Batch, n: int) -> Iterator[float]:
+        """Add the gradient of a part of a batch of ``n``; gives the losses."""
+        parts = [batch.part(which) for which in _slices(len(batch.labels), self.processes)]
         for other, part in zip(self.others, parts[1:], strict=True):
             other.ask(part, weight=len(part.labels) / n)
-        share = len(parts[0].labels) / n
-        own = gradients(self.supernet, parts[0], wanted=self.parameters, label_smoothing=self.label_smoothing, weight=share)
+        own = gradients(
+            self.supernet,
+            parts[0],
+            wanted=self.parameters,
+            label_smoothing=self.label_smoothing,
+            weight=len(parts[0].labels) / n,
+            teacher=self.teacher,
+        )
         results = [own, *(other.answer() for other in self.others)]
         for parameter, grads in zip(self.parameters, zip(*(grads for _, grads in results), strict=True), strict=True):
-            known = [grad for grad in grads if grad is not None]
+            known = [grad for grad in (parameter.grad, *grads) if grad is not None]
             parameter.grad = sum(known[1:], known[0]) if known else None
-        return math.fsum(loss for loss, _ in results)
+        yield from (loss for loss, _ in results)
 
 
 def _slices(n: int, parts: int) -> list[slice]:
@@ -112,14 +107,19 @@ def _slices(n: int, parts: int) -> list[slice]:
 
 
 class _Memory:
-    """The shared file, mapped: parameters, gradients and pixels of one process. An empty file grows to the size that is needed."""
+    """The shared file, mapped: parameters, gradients, the teacher's parameters where there is one, and pixels of one process.
 
-    def __init__(self, file: IO[bytes], supernet: nn.Module, floats: int) -> None:
+    An empty file grows to the size that is needed.
+    """
+
+    def __init__(self, file: IO[bytes], supernet: nn.Module, floats: int, *, teacher: bool = False) -> None:
         shapes = [p.shape for p in supernet.parameters()]
         size = sum(shape.numel() for shape in shapes)
-        whole = np.memmap(file, dtype=np.float32, mode="r+", shape=(2 * size + floats,))
-        parameters, gradients, self.pixels = np.split(whole, [size, 2 * size])
+        cuts = [size, 2 * size, (2 + teacher) * size]
+        whole = np.memmap(file, dtype=np.float32, mode="r+", shape=(cuts[-1] + floats,))
+        parameters, gradients, taught, self.pixels = np.split(whole, cuts)
         self.parameters, self.gradients = list(_cut(parameters, shapes)), list(_cut(gradients, shapes))
+        self.teacher = list(_cut(taught, shapes)) if teacher else []
 
 
 def _cut(flat: Floats, shapes: Sequence[Sequence[int]]) -> Iterator[Floats]:
@@ -134,8 +134,9 @@ def _cut(flat: Floats, shapes: Sequence[Sequence[int]]) -> Iterator[Floats]:
 class _Other:
     """One more process, seen from the one that trains."""
 
-    def __init__(self, supernet: Supernet, label_smoothing: float, floats: int) -> None:
-        self.supernet, self.setup, self.floats = supernet, {"label_smoothing": label_smoothing, "floats": floats}, floats
+    def __init__(self, supernet: Supernet, label_smoothing: float, floats: int, teacher: Teacher | None) -> None:
+        self.supernet, self.floats, self.teacher = supernet, floats, teacher
+        self.setup = {"label_smoothing": label_smoothing, "floats": floats, "teacher": teacher and teacher.arch.indices}
 
     def __enter__(self) -> Self:
         self.parameters = tuple(self.supernet.parameters())
@@ -143,7 +144,7 @@ class _Other:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with tempfile.TemporaryFile() as file:
             number = file.fileno()
-            self.memory = _Memory(file, self.supernet, self.floats)
+            self.memory = _Memory(file, self.supernet, self.floats, teacher=self.teacher is not None)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,
@@ -167,17 +168,23 @@ class _Other:
             self.process.wait()
         _pipe(self.process.stdout).close()
 
+    def teach(self) -> None:
+        """Put the teacher's weights where the process reads them."""
+        if self.teacher is not None:
+            _put(self.teacher.net.parameters(), self.memory.teacher)
+
     def ask(self, batch: Batch, *, weight: float) -> None:
         """Start the computation on ``batch``."""
-        for parameter, place in zip(self.parameters, self.memory.parameters, strict=True):
-            place[...] = parameter.detach().numpy()
+        _put(self.parameters, self.memory.parameters)
         flat = np.concatenate([images.reshape(-1) for images in batch.images])
         self.memory.pixels[: len(flat)] = flat
         self._say(
             {
-                "archs": [arch.indices for arch in batch.archs],
+                "lessons": [(lesson.arch.indices, lesson.labels, lesson.first, lesson.teacher) for lesson in batch.lessons],
                 "shapes": [images.shape for images in batch.images],
                 "labels": batch.labels.tolist(),
+                "partners": None if batch.partners is None else batch.partners.tolist(),
+                "share": batch.share,
                 "weight": weight,
             }
         )
@@ -209,6 +216,17 @@ class _Other:
         )
 
 
+def _put(parameters: Iterable[Tensor], places: Sequence[Floats]) -> None:
+    for parameter, place in zip(parameters, places, strict=True):
+        place[...] = parameter.detach().numpy()
+
+
+def _take(parameters: Iterable[Tensor], places: Sequence[Floats]) -> None:
+    with torch.no_grad():
+        for parameter, value in zip(parameters, places, strict=True):
+            parameter.copy_(torch.from_numpy(value))
+
+
 def _pipe(stream: IO[str] | None) -> IO[str]:
     if stream is None:
         raise TypeError("the process was started without a pipe")
@@ -233,25 +251,38 @@ def serve(commands: IO[str], answers: IO[str]) -> None:
     import_module(setup["module"])  # registers the family
     space = _space_from_json(setup["space"])
     supernet = supernet_family(space).build(space, seed=0).train()
+    teacher = None
+    if setup["teacher"] is not None:
+        net = supernet_family(space).build(space, seed=0).train()
+        teacher = Teacher(net, Architecture(space.id, tuple(setup["teacher"])))
     parameters = tuple(supernet.parameters())
     with os.fdopen(setup["memory"], "r+b") as file:
-        memory = _Memory(file, supernet, setup["floats"])
+        memory = _Memory(file, supernet, setup["floats"], teacher=teacher is not None)
     for line in commands:
         command = json.loads(line)
-        with torch.no_grad():
-            for parameter, value in zip(parameters, memory.parameters, strict=True):
-                parameter.copy_(torch.from_numpy(value))
-        batch = Batch(
-            archs=tuple(Architecture(space.id, tuple(indices)) for indices in command["archs"]),
-            images=tuple(_cut(memory.pixels, command["shapes"])),
-            labels=np.array(command["labels"], dtype=np.int64),
+        _take(parameters, memory.parameters)
+        if teacher is not None:
+            _take(teacher.net.parameters(), memory.teacher)
+        loss, grads = gradients(
+            supernet,
+            _batch(command, space, memory),
+            wanted=parameters,
+            label_smoothing=setup["label_smoothing"],
+            weight=command["weight"],
+            teacher=teacher,
         )
-        loss, grads = gradients(supernet, batch, wanted=parameters, label_smoothing=setup["label_smoothing"], weight=command["weight"])
         for place, grad in zip(memory.gradients, grads, strict=True):
             if grad is not None:
                 place[...] = grad.numpy()
         answers.write(json.dumps({"loss": loss, "known": [grad is not None for grad in grads]}) + "\n")
         answers.flush()
+
+
+def _batch(command: Mapping[str, Any], space: SearchSpace, memory: _Memory) -> Batch:
+    lessons = (Lesson(Architecture(space.id, tuple(indices)), *weights) for indices, *weights in command["lessons"])
+    labels = np.array(command["labels"], dtype=np.int64)
+    partners = None if command["partners"] is None else np.array(command["partners"], dtype=np.int64)
+    return Batch(tuple(lessons), tuple(_cut(memory.pixels, command["shapes"])), labels, partners, command["share"])
 
 
 if __name__ == "__main__":

@@ -1,45 +1,37 @@
-"""The training loop: the sandwich rule with in-place distillation (Yu et al. 2020, BigNAS, arXiv 2003.11142).
+"""The training loop: steps of a curriculum's lessons (`hwnas.supernet.curriculum`), in phases with a learning rate of their own.
 
-In every step the largest subnet learns from the labels, and the smallest and some random ones learn from what the largest says of the same
-images at their own resolutions. Batches, subnets and augmentation are functions of seed, epoch and step, so a run that was killed anywhere
-and goes on from its last checkpoint ends with the same bits on a CPU.
+Batches, lessons and augmentation are functions of seed, epoch and step, so a run that was killed anywhere and goes on from its last
+checkpoint ends with the same bits on a CPU.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import accumulate
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from hwnas.core.arch import Architecture, SearchSpace
 from hwnas.core.errors import DataError, TrainingDiverged
-from hwnas.data.batches import augment, batches
+from hwnas.data.batches import batches
 from hwnas.data.dataset import Dataset
-from hwnas.data.images import Pixels8
-from hwnas.space.family import family_of
-from hwnas.space.moves import sample
 from hwnas.supernet.checkpoint import Checkpoints, Position
+from hwnas.supernet.curriculum import Curriculum, Phase
 from hwnas.supernet.family import Supernet
+from hwnas.supernet.gradients import Teacher
 from hwnas.supernet.recipe import TrainConfig
-from hwnas.supernet.shares import Batch, Shares
+from hwnas.supernet.shares import Shares
+from hwnas.supernet.sorting import sort_supernet
 from hwnas.supernet.tensors import threads
-
-Subnets = Callable[[int, int], tuple[Architecture, ...]]
-"""The subnets to train at an epoch and step: the first learns from the labels, the others from the first."""
-
-Positions = NDArray[np.int64]
-Floats = NDArray[np.float32]
-_DRAW, _AUGMENT = 1, 2  # keep the streams of random numbers apart
+from hwnas.supernet.views import Views
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training is after a step; ``loss`` is that of the first subnet on the labels."""
+    """Where training is after a step; ``loss`` is that of the first lesson on the labels."""
 
     epoch: int
     epochs: int
@@ -53,22 +45,6 @@ class Progress:
         return (self.epoch * self.steps + self.step + 1) / (self.epochs * self.steps)
 
 
-def sandwich(space: SearchSpace, *, random_subnets: int, seed: int) -> Subnets:
-    """The largest, the smallest and ``random_subnets`` random architectures in every step."""
-    smallest, largest = family_of(space).extremes(space)
-
-    def subnets(epoch: int, step: int) -> tuple[Architecture, ...]:
-        codes = sample(space, random_subnets, np.random.default_rng([seed, _DRAW, epoch, step]))
-        return (largest, smallest, *(space.architecture(code) for code in codes))
-
-    return subnets
-
-
-def alone(arch: Architecture) -> Subnets:
-    """One architecture, trained by itself on the labels."""
-    return lambda epoch, step: (arch,)  # noqa: ARG005 (the signature is Subnets')
-
-
 def steps_an_epoch(data: Dataset, config: TrainConfig) -> int:
     """Whole batches of the train part; none raises `DataError`."""
     n = data.part("train").n
@@ -79,7 +55,7 @@ def steps_an_epoch(data: Dataset, config: TrainConfig) -> int:
 
 def train(
     supernet: Supernet,
-    subnets: Subnets,
+    curriculum: Curriculum,
     data: Dataset,
     config: TrainConfig,
     *,
@@ -89,60 +65,122 @@ def train(
 ) -> None:
     """Train ``supernet`` in place on the train part of ``data``, from its latest checkpoint where there is one.
 
-    Raises `TrainingDiverged` when the loss becomes infinite or NaN, `DataError` when there are fewer images than a batch.
+    Raises `TrainingDiverged` when the loss or a weight becomes infinite or NaN, `DataError` when there are fewer images than a batch.
     """
     steps = steps_an_epoch(data, config)
-    n = data.part("train").n
-    optimiser = _optimiser(supernet, config)
-    start = checkpoints.load(supernet, optimiser) if checkpoints else Position(0, 0)
-    supernet.train()
-    views = _Views(supernet.space, data, config, seed=seed)
-    widest = len(subnets(0, 0)) * config.batch * math.prod(supernet.space.input_shape)
-    with threads(1), Shares(supernet, processes=config.threads, label_smoothing=config.label_smoothing, floats=widest) as shares:
+    run = _Run(supernet, curriculum, config)
+    start = checkpoints.load(supernet, run.optimiser, others=run.others) if checkpoints else Position(0, 0)
+    views = Views(supernet.space, data, config, seed=seed)
+    floats = run.most_lessons * config.batch * math.prod(supernet.space.input_shape)
+    with (
+        threads(1),
+        Shares(
+            supernet,
+            processes=config.threads,
+            label_smoothing=config.label_smoothing,
+            floats=floats,
+            accumulate=config.accumulate,
+            teacher=run.teacher,
+        ) as shares,
+    ):
+        shares.teach()
         for epoch in range(start.epoch, config.epochs):
-            for step, positions in enumerate(batches(n, batch=config.batch, seed=seed, epoch=epoch, drop_last=True)):
+            for step, positions in enumerate(batches(data.part("train").n, batch=config.batch, seed=seed, epoch=epoch, drop_last=True)):
                 if (epoch, step) < (start.epoch, start.step):
                     continue
-                _set_lr(optimiser, learning_rate(config, steps, epoch * steps + step))
-                loss = shares.step(views.batch(subnets(epoch, step), positions, epoch, step))
-                optimiser.step()
+                if step == 0 and run.enter(epoch):
+                    shares.teach()
+                phase, begin = run.phase(epoch)
+                at = (epoch - begin) * steps + step
+                _set_lr(run.optimiser, learning_rate(config, phase, steps, at))
+                loss = shares.step(views.batch(curriculum.lessons(epoch, step), positions, epoch, step))
+                run.optimiser.step()
+                run.average(at)
+                here = f"epoch {epoch + 1}, step {step + 1}"
                 if not math.isfinite(loss):
-                    raise TrainingDiverged(f"epoch {epoch + 1}, step {step + 1}: the loss became {loss}; set train.lr below {config.lr}")
+                    raise _diverged(f"{here}: the loss became {loss}", config, checkpoints)
                 if checkpoints and (step + 1 == steps or (config.checkpoint_steps and (step + 1) % config.checkpoint_steps == 0)):
+                    if not run.finite:
+                        raise _diverged(f"{here}: a weight is no longer a finite number", config, checkpoints)
                     after = Position(epoch + 1, 0) if step + 1 == steps else Position(epoch, step + 1)
-                    checkpoints.save(after, supernet, optimiser)
+                    checkpoints.save(after, supernet, run.optimiser, others=run.others)
                 if progress:
                     progress(Progress(epoch, config.epochs, step, steps, loss))
+    run.finish()
 
 
-def learning_rate(config: TrainConfig, steps: int, at: int) -> float:
-    """Linear warm-up, then half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983); ``at`` counts steps from the first epoch on."""
-    total, warmup = config.epochs * steps, config.warmup_epochs * steps
+def learning_rate(config: TrainConfig, phase: Phase, steps: int, at: int) -> float:
+    """Linear warm-up, then half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983); ``at`` counts steps from the phase's first on."""
+    total, warmup = phase.epochs * steps, config.warmup_epochs * steps if phase.warmup else 0
+    peak = config.lr * phase.lr
     if at < warmup:
-        return config.lr * (at + 1) / (warmup + 1)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1.0, total - warmup)))
+        return peak * (at + 1) / (warmup + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1.0, total - warmup)))
 
 
-class _Views:
-    """The images of a step at any resolution, all augmented by the same draws."""
+class _Run:
+    """What a training changes: the weights and their optimiser, the teacher and the average where the recipe has them."""
 
-    def __init__(self, space: SearchSpace, data: Dataset, config: TrainConfig, *, seed: int) -> None:
-        self.space, self.data, self.config, self.seed = space, data, config, seed
-        self.pixels: dict[int, Pixels8] = {}
+    def __init__(self, supernet: Supernet, curriculum: Curriculum, config: TrainConfig) -> None:
+        self.supernet, self.curriculum, self.decay = supernet.train(), curriculum, config.ema
+        self.optimiser = _optimiser(supernet, config)
+        self.begins = [0, *accumulate(phase.epochs for phase in curriculum.phases)][:-1]
+        arch = curriculum.teacher
+        self.teacher = None if arch is None else Teacher(deepcopy(supernet), arch)
+        self.averaged = deepcopy(supernet) if config.ema else None
+        found = {"teacher": None if self.teacher is None else self.teacher.net, "average": self.averaged}
+        self.others: dict[str, nn.Module] = {name: net for name, net in found.items() if net is not None}
 
-    def batch(self, archs: tuple[Architecture, ...], positions: Positions, epoch: int, step: int) -> Batch:
-        """What a step learns from; each architecture sees the images at its resolution."""
-        sizes = [family_of(self.space).resolution(self.space, arch) for arch in archs]
-        made = {size: self.images(size, positions, epoch, step) for size in sorted(set(sizes))}
-        return Batch(archs, tuple(made[size] for size in sizes), self.data.labels("train")[positions])
+    @property
+    def most_lessons(self) -> int:
+        """How many lessons a step has at most."""
+        return max(len(self.curriculum.lessons(begin, 0)) for begin in self.begins)
 
-    def images(self, resolution: int, positions: Positions, epoch: int, step: int) -> Floats:
-        """``(n, C, R, R) float32``, normalised."""
-        if resolution not in self.pixels:
-            self.pixels[resolution] = self.data.images("train", resolution)
-        rng = np.random.default_rng([self.seed, _AUGMENT, epoch, step])
-        moved = augment(self.pixels[resolution][positions], rng, flip=self.config.flip, pad=round(self.config.shift * resolution))
-        return self.data.preprocessing(resolution).normalise(moved)
+    def phase(self, epoch: int) -> tuple[Phase, int]:
+        """The phase of an epoch, and its first epoch."""
+        number = sum(begin <= epoch for begin in self.begins) - 1
+        return self.curriculum.phases[number], self.begins[number]
+
+    def enter(self, epoch: int) -> bool:
+        """Begin the phase that ``epoch`` begins, if any: without moments, with sorted channels; whether there is a new teacher."""
+        if epoch not in self.begins[1:]:
+            return False
+        self.finish()
+        new = self.teacher is not None and epoch == self.begins[1]
+        if new and self.teacher is not None:
+            self.teacher.net.load_state_dict(self.supernet.state_dict())
+        sort = self.phase(epoch)[0].sort
+        if sort:
+            sort_supernet(self.supernet, trained=sort)
+        self.optimiser.state.clear()
+        if self.averaged is not None:
+            self.averaged.load_state_dict(self.supernet.state_dict())
+        return new
+
+    def average(self, at: int) -> None:
+        """Take the weights after step ``at`` of the phase into their average, which forgets its start: the decay is small at first."""
+        if self.averaged is None:
+            return
+        share = 1 - min(self.decay, (1 + at) / (10 + at))
+        with torch.no_grad():
+            for mean, value in zip(self.averaged.parameters(), self.supernet.parameters(), strict=True):
+                mean.lerp_(value, share)
+
+    def finish(self) -> None:
+        """Leave the averaged weights as the result, where they are averaged."""
+        if self.averaged is not None:
+            self.supernet.load_state_dict(self.averaged.state_dict())
+
+    @property
+    def finite(self) -> bool:
+        """Whether every weight is a finite number."""
+        return all(bool(torch.isfinite(p).all()) for p in self.supernet.parameters())
+
+
+def _diverged(what: str, config: TrainConfig, checkpoints: Checkpoints | None) -> TrainingDiverged:
+    good = checkpoints.files() if checkpoints else []
+    kept = f"; the last good checkpoint is {good[0]}" if good else ""
+    return TrainingDiverged(f"{what}; set train.lr below {config.lr}{kept}")
 
 
 def _optimiser(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -53,6 +53,42 @@ def test_weights_of_something_else_are_refused(net, tmp_path):
         read_weights(path, nn.Linear(3, 4), IDENTITY)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(net, tmp_path, value):
+    path = tmp_path / "weights"
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter[0] = value
+    write_weights(path, net, IDENTITY)
+    other = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    before = {name: each.clone() for name, each in other.state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match=r"4 tensors are not finite \(NaN or infinity\), first 0\.bias, 0\.weight, 1\.bias; train again"
+    ):
+        read_weights(path, other, IDENTITY)
+    assert all(torch.equal(each, before[name]) for name, each in other.state_dict().items())
+
+
+def test_a_pickle_in_place_of_weights_is_not_loaded(net, tmp_path):
+    path = tmp_path / "weights"
+    torch.save(net.state_dict(), path)
+    with pytest.raises(CheckpointError, match="not readable as weights of hwnas"):
+        read_weights(path, net, IDENTITY)
+
+
+def test_another_net_beside_is_kept_and_must_be_there(net, tmp_path):
+    optimiser, beside = torch.optim.SGD(net.parameters(), lr=0.1), nn.Linear(2, 2)
+    checkpoints = Checkpoints(tmp_path, IDENTITY)
+    checkpoints.save(Position(1, 0), net, optimiser, others={"average": beside})
+    kept = beside.weight.detach().clone()
+    with torch.no_grad():
+        beside.weight.zero_()
+    assert checkpoints.load(net, optimiser, others={"average": beside}) == Position(1, 0)
+    assert torch.equal(beside.weight, kept)
+    with pytest.raises(CheckpointError, match="2 tensors are missing"):
+        checkpoints.load(net, optimiser, others={"teacher": beside})
+
+
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
 def test_torn_files_are_refused(net, tmp_path, keep):
     path = tmp_path / "weights"

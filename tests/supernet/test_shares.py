@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,15 +18,15 @@ import torch
 
 from hwnas.core.errors import TrainingProcessLost
 from hwnas.space.family import family_of
+from hwnas.supernet.curriculum import Lesson
 from hwnas.supernet.family import supernet_family
+from hwnas.supernet.gradients import Batch, Teacher, gradients
 from hwnas.supernet.shares import (
-    Batch,
     Shares,
     _Memory,
     _slices,
     _space_from_json,
     _space_to_json,
-    gradients,
     serve,
 )
 
@@ -43,18 +44,18 @@ def batch(space):
     smallest, largest = family_of(space).extremes(space)
     rng = np.random.default_rng(0)
     images = tuple(rng.normal(size=(5, 1, size, size)).astype(np.float32) for size in (20, 16))
-    return Batch((largest, smallest), images, rng.integers(0, 10, size=5))
+    return Batch((Lesson(largest), Lesson(smallest, labels=0.0, first=1.0)), images, rng.integers(0, 10, size=5))
 
 
 def floats(batch):
     return sum(images.size for images in batch.images)
 
 
-def by_hand(supernet, batch, parts):
+def by_hand(supernet, batch, parts, teacher=None):
     """Loss and gradients summed over ``parts`` in this process."""
     wanted = list(supernet.parameters())
     results = [
-        gradients(supernet, batch.part(part), wanted=wanted, label_smoothing=SMOOTHING, weight=len(batch.labels[part]) / 5)
+        gradients(supernet, batch.part(part), wanted=wanted, label_smoothing=SMOOTHING, weight=len(batch.labels[part]) / 5, teacher=teacher)
         for part in parts
     ]
     sums = [[g for g in column if g is not None] for column in zip(*(grads for _, grads in results), strict=True)]
@@ -76,6 +77,50 @@ def test_processes_give_the_bits_that_one_would_give_share_by_share(supernet, ba
         changed, _ = by_hand(supernet, batch, _slices(5, processes))
         assert shares.step(batch) == pytest.approx(changed, abs=1e-12)
         assert abs(changed - loss) > 1e-6
+
+
+def test_teachers_mixed_images_and_parts_reach_every_process(space, supernet, batch):
+    smallest, largest = family_of(space).extremes(space)
+    lessons = (Lesson(largest, labels=0.5, teacher=1.0), Lesson(smallest, teacher=2.0))
+    batch = replace(batch, lessons=lessons, partners=batch.labels[::-1].copy(), share=0.3)
+    teacher = Teacher(supernet_family(space).build(space, seed=1).train(), largest)
+    options = {"label_smoothing": SMOOTHING, "floats": floats(batch), "accumulate": 2, "teacher": teacher}
+    with Shares(supernet, processes=2, **options) as shares:
+        for seed in (2, 3):  # the teacher changes on the way
+            teacher.net.load_state_dict(supernet_family(space).build(space, seed=seed).state_dict())
+            shares.teach()
+            cuts = [slice(0, 1), slice(1, 2), slice(2, 4), slice(4, 5)]
+            loss, expected = by_hand(supernet, batch, cuts, teacher)
+            assert shares.step(batch) == pytest.approx(loss, abs=1e-6)
+            for parameter, grad in zip(supernet.parameters(), expected, strict=True):
+                assert grad is None or torch.equal(parameter.grad, grad)
+
+
+def test_losses_are_those_of_the_lessons(space, supernet, batch):
+    """The gradient of a step, from the definition of cross entropy."""
+    smallest, largest = family_of(space).extremes(space)
+    lessons = (Lesson(largest, labels=0.5), Lesson(smallest, labels=0.7, first=0.4, teacher=0.9))
+    mixed = replace(batch, lessons=lessons, partners=batch.labels[::-1].copy(), share=0.3)
+    teacher = Teacher(supernet_family(space).build(space, seed=1).train(), largest)
+    wanted = list(supernet.parameters())
+    loss, grads = gradients(supernet, mixed, wanted=wanted, label_smoothing=SMOOTHING, weight=2.0, teacher=teacher)
+
+    def cross_entropy(logits, targets):
+        return -(targets * logits.log_softmax(1)).sum(1).mean()
+
+    hard = [torch.nn.functional.one_hot(torch.from_numpy(y), 10) * (1 - SMOOTHING) + SMOOTHING / 10 for y in (mixed.labels, mixed.partners)]
+    labels = 0.3 * hard[0] + 0.7 * hard[1]
+    large, small = (torch.from_numpy(x) for x in mixed.images)
+    out, student = supernet(large, largest), supernet(small, smallest)
+    taught = teacher.net(small, largest).detach().softmax(1)
+    first = 0.5 * cross_entropy(out, labels)
+    second = 0.7 * cross_entropy(student, labels) + 0.4 * cross_entropy(student, out.detach().softmax(1))
+    total = 2 * (first + second + 0.9 * cross_entropy(student, taught))
+    assert loss == pytest.approx(2 * first.item(), rel=1e-5)
+    for got, expected in zip(grads, torch.autograd.grad(total, wanted, allow_unused=True), strict=True):
+        assert (got is None) == (expected is None)
+        if got is not None:
+            torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_shares_are_equal_and_cover_the_batch():
@@ -132,7 +177,9 @@ KILLED = """
 import os, signal
 import hwnas.supernet.mobilenet_v3
 from hwnas.space.family import find_space
+from hwnas.supernet.curriculum import Lesson
 from hwnas.supernet.family import supernet_family
+from hwnas.supernet.gradients import Batch, Teacher, gradients
 from hwnas.supernet.shares import Shares
 
 space = find_space("tiny-32")
@@ -169,9 +216,12 @@ def test_the_other_side_in_this_process(supernet, batch):
         "memory": number,
         "floats": floats(batch),
         "label_smoothing": SMOOTHING,
+        "teacher": None,
     }
     command = {
-        "archs": [arch.indices for arch in batch.archs],
+        "lessons": [(lesson.arch.indices, lesson.labels, lesson.first, lesson.teacher) for lesson in batch.lessons],
+        "partners": None,
+        "share": 1.0,
         "shapes": [images.shape for images in batch.images],
         "labels": batch.labels.tolist(),
         "weight": 1.0,

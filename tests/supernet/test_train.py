@@ -13,10 +13,11 @@ from hwnas.core.serial import parse
 from hwnas.data.batches import batches
 from hwnas.space.family import family_of
 from hwnas.supernet.checkpoint import Checkpoints, Position
+from hwnas.supernet.curriculum import Alone, Lesson, Phase, Sandwich, curriculum_of
 from hwnas.supernet.family import supernet_family
 from hwnas.supernet.recipe import TrainConfig
 from hwnas.supernet.tensors import threads
-from hwnas.supernet.train import Progress, alone, learning_rate, sandwich, train
+from hwnas.supernet.train import Progress, learning_rate, train
 
 CONFIG = TrainConfig(epochs=2, batch=32, warmup_epochs=0.5, threads=1)
 STEPS = 3
@@ -26,7 +27,7 @@ class Killed(Exception):
     pass
 
 
-def trained(space, data, config=CONFIG, *, seed=7, subnets=None, checkpoints=None, kill_after=None, seen=None):
+def trained(space, data, config=CONFIG, *, seed=7, curriculum=None, checkpoints=None, kill_after=None, seen=None):
     """A supernet trained from scratch or from checkpoints; ``kill_after`` steps of this process it dies."""
     net = supernet_family(space).build(space, seed=seed)
     count = 0
@@ -39,7 +40,7 @@ def trained(space, data, config=CONFIG, *, seed=7, subnets=None, checkpoints=Non
         if kill_after is not None and count == kill_after:
             raise Killed
 
-    chosen = subnets or sandwich(space, random_subnets=config.random_subnets, seed=seed)
+    chosen = curriculum or curriculum_of(space, config, seed=seed)
     train(net, chosen, data, config, seed=seed, checkpoints=checkpoints, progress=progress)
     return net
 
@@ -133,24 +134,26 @@ def test_progress_counts_every_step(space, data):
 def test_training_learns(space, data):
     seen: list[Progress] = []
     config = replace(CONFIG, epochs=20, label_smoothing=0.0, shift=0.0, threads=1)
-    trained(space, data, config, subnets=alone(family_of(space).extremes(space)[0]), seen=seen)
+    trained(space, data, config, curriculum=Alone(family_of(space).extremes(space)[0], 20), seen=seen)
     assert np.mean([p.loss for p in seen[-STEPS:]]) < 0.6 * seen[0].loss
 
 
 def test_the_sandwich_has_both_ends_and_draws_the_rest_by_seed_epoch_and_step(space):
     smallest, largest = family_of(space).extremes(space)
-    subnets = sandwich(space, random_subnets=2, seed=3)
-    drawn = {(e, s): subnets(e, s) for e in range(3) for s in range(3)}
-    assert all(archs[:2] == (largest, smallest) and len(archs) == 4 for archs in drawn.values())
-    assert len({archs[2:] for archs in drawn.values()}) == 9
-    assert sandwich(space, random_subnets=2, seed=3)(1, 2) == drawn[1, 2]
-    assert sandwich(space, random_subnets=2, seed=4)(1, 2) != drawn[1, 2]
+    two = replace(CONFIG, random_subnets=2)
+    sandwich = Sandwich(space, two, 3)
+    drawn = {(e, s): sandwich.lessons(e, s) for e in range(3) for s in range(3)}
+    ends = (Lesson(largest), Lesson(smallest, labels=0.0, first=1.0))
+    assert all(lessons[:2] == ends and len(lessons) == 4 for lessons in drawn.values())
+    assert len({lessons[2:] for lessons in drawn.values()}) == 9
+    assert Sandwich(space, two, 3).lessons(1, 2) == drawn[1, 2]
+    assert Sandwich(space, two, 4).lessons(1, 2) != drawn[1, 2]
 
 
 def test_students_learn_from_the_largest_alone(space, data):
     """With one subnet the labels decide; students change what the shared weights become."""
     largest = family_of(space).extremes(space)[1]
-    by_itself = trained(space, data, subnets=alone(largest))
+    by_itself = trained(space, data, curriculum=Alone(largest, CONFIG.epochs))
     fresh = supernet_family(space).build(space, seed=7)
     moved = [name for name, value in by_itself.state_dict().items() if not torch.equal(value, fresh.state_dict()[name])]
     assert moved
@@ -162,7 +165,7 @@ def test_a_step_is_the_mean_gradient_of_its_shares(space, data):
     """One step of plain SGD without momentum, recomputed by hand."""
     config = TrainConfig(epochs=1, batch=96, momentum=0.0, weight_decay=0.0, warmup_epochs=0.0, lr=0.5, flip=False, shift=0.0, threads=2)
     smallest, largest = family_of(space).extremes(space)
-    after = trained(space, data, config, subnets=lambda epoch, step: (largest, smallest))
+    after = trained(space, data, replace(config, random_subnets=0))
     net = supernet_family(space).build(space, seed=7).train()
     (positions,) = batches(96, batch=96, seed=7, epoch=0)
     labels = torch.from_numpy(data.labels("train")[positions])
@@ -185,14 +188,15 @@ def test_a_step_is_the_mean_gradient_of_its_shares(space, data):
 
 def test_learning_rate_warms_up_and_cools_down():
     config = TrainConfig(epochs=10, lr=0.4, warmup_epochs=2.0)
-    rates = [learning_rate(config, 5, at) for at in range(50)]
+    rates = [learning_rate(config, Phase("all", 10), 5, at) for at in range(50)]
     assert rates[0] == pytest.approx(0.4 / 11)
     assert rates[10] == 0.4 == max(rates)
     assert rates[30] == pytest.approx(0.2)
     assert all(a < b for a, b in pairwise(rates[:11]))
     assert all(a > b for a, b in pairwise(rates[10:]))
     assert 0 < rates[-1] < 0.01
-    assert learning_rate(TrainConfig(epochs=1, warmup_epochs=3.0), 5, 4) > 0
+    assert learning_rate(TrainConfig(epochs=1, warmup_epochs=3.0), Phase("all", 1), 5, 4) > 0
+    assert learning_rate(config, Phase("later", 4, lr=0.5, warmup=False), 5, 0) == 0.2
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step(space, data, tmp_path):
@@ -201,6 +205,29 @@ def test_a_loss_that_is_no_number_stops_with_the_step(space, data, tmp_path):
         trained(space, data, replace(CONFIG, lr=1e18, warmup_epochs=0.0, checkpoint_steps=1), checkpoints=checkpoints)
     net = supernet_family(space).build(space, seed=7)
     checkpoints.load(net, torch.optim.SGD(net.parameters(), lr=0.1))
+
+
+def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(space, data, tmp_path, monkeypatch):
+    """Weights break in the second step, the loss of which is still a number: nothing broken is kept."""
+    step, count = torch.optim.SGD.step, iter(range(100))
+
+    def breaking(self, *args):
+        step(self, *args)
+        if next(count) == 1:
+            with torch.no_grad():
+                self.param_groups[0]["params"][0].view(-1)[0] = math.nan
+
+    monkeypatch.setattr(torch.optim.SGD, "step", breaking)
+    checkpoints = Checkpoints(tmp_path, {})
+    with pytest.raises(TrainingDiverged) as caught:
+        trained(space, data, replace(CONFIG, checkpoint_steps=1), checkpoints=checkpoints)
+    (good,) = checkpoints.files()
+    assert str(caught.value) == (
+        f"epoch 1, step 2: a weight is no longer a finite number; set train.lr below 0.1; the last good checkpoint is {good}"
+    )
+    assert good.name == "epoch00000-step0000001.safetensors"
+    net = supernet_family(space).build(space, seed=7)
+    assert checkpoints.load(net, torch.optim.SGD(net.parameters(), lr=0.1)) == Position(0, 1)
 
 
 def test_fewer_images_than_a_batch(space, data):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli.console import Terminal, out, show_json, show_table
+from hwnas.cli.found import show_limited, show_preflight
 from hwnas.cli.options import Folder, Json, Quiet, open_workspace
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
     regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
     threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Beside the budget: params=2M, macs, flops, size=1MB, peak_memory=60%, another DEVICE/RUNTIME=5ms; repeatable."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="As in hwnas.toml unless given.")] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -126,10 +132,14 @@ def search(
 
     workspace = open_workspace(folder)
     workspace.device(device)
-    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads))
+    asked = Question(
+        device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads, limits=tuple(limit or ()), seed=seed
+    )
+    found = answer(workspace, asked)
     if json:
         show_json(found)
         return
+    show_preflight(found)
     columns = ("budget", "subnet", "accuracy %", "predicted ms", "at most ms", "choices")
     rows = []
     for r in found["budgets"]:
@@ -145,6 +155,7 @@ def search(
             )
         )
     show_table(columns, rows)
+    show_limited(found)
     out.print(f"{found['evaluated']:,} architectures looked at; the whole front: {found['front_file']}", soft_wrap=True)
 
 

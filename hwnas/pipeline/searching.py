@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,14 +12,19 @@ from pydantic import ConfigDict
 from hwnas.config import CONFIG
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError, UnknownNameError
-from hwnas.core.registry import suggest
+from hwnas.core.predict import LatencyModel
+from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.store import load_latency, save_latency
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.limits import Asked, limits_of, worst_of
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
+from hwnas.search.preflight import preflight
+from hwnas.search.solver import SOLVERS, Models
+from hwnas.search.strategy import STRATEGIES
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.predictor import StoredAccuracy, load_accuracy
@@ -55,6 +60,23 @@ class Question:
     trials: int | None = None
     regime: str = "quiet"
     threads: int | None = None
+    limits: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with all that answers it: models, budgets in ms, and the ``latency`` of the device itself.
+
+    With limits on the worst of several devices, ``models.latency`` is that of the worst.
+    """
+
+    models: Models
+    latency: AdditiveLatency
+    budgets_ms: tuple[float, ...]
+    strategy: str
+    trials: int
+    seed: int
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -103,27 +125,56 @@ def _named(preset: str, resolutions: tuple[int, ...]) -> str:
     return f"{preset} at {', '.join(map(str, resolutions))}" if resolutions else f"{preset} at all resolutions"
 
 
-def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
-    """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
-    limits = [LatencyLimit.parse(text) for text in question.budgets]
+def posed(workspace: Workspace, question: Question) -> Problem:
+    """What is asked, as models and numbers; whatever is missing or wrong raises a typed error."""
+    budgets = [LatencyLimit.parse(text) for text in question.budgets]
+    asked = [Asked.parse(text) for text in question.limits]
     space = stored_space(workspace)
     latency = _latency(workspace, space, question)
-    accuracy = _accuracy(workspace, space)
     largest_ms = latency.largest_ms()
-    budgets_ms = [limit.resolve_ms(largest_ms) for limit in limits]
+    budgets_ms = tuple(budget.resolve_ms(largest_ms) for budget in budgets)
+
+    def find(device: str, runtime: str) -> tuple[LatencyModel, float]:
+        other = _latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
+        return other, other.largest_ms()
+
+    held = worst_of(space, latency, largest_ms, asked, question.budgets, find)
+    models = Models(space, held, _accuracy(workspace, space), limits_of(space, asked, question.precision, find))
     config = workspace.config.search
+    seed = workspace.config.seed if question.seed is None else question.seed
+    return Problem(models, latency, budgets_ms, question.strategy or config.strategy, question.trials or config.trials, seed)
+
+
+def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
+    """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
+    problem = posed(workspace, question)
+    models, budgets_ms = problem.models, problem.budgets_ms
+    space = models.space
+    require_known("strategy", problem.strategy, (*STRATEGIES, *SOLVERS))
+    before = preflight(models, budgets_ms)
     front = find_front(
         space,
-        latency,
-        accuracy,
+        models.latency,
+        models.accuracy,
         budgets_ms,
-        strategy=question.strategy or config.strategy,
-        trials=question.trials or config.trials,
-        seed=workspace.config.seed,
+        strategy=problem.strategy,
+        trials=problem.trials,
+        seed=problem.seed,
+        limits=models.limits,
     )
-    path = write_front(workspace.store, front, content_id([plain(question), space.id, latency.state()[0], workspace.config.seed]))
-    rows = [_row(space, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
-    return {"space": space.name, **asdict(question), "evaluated": front.evaluated, "front_file": str(path), "budgets": rows}
+    limits = {limit.resource.name: limit.at_most for limit in models.limits}
+    path = write_front(workspace.store, front, content_id([plain(question), space.id, problem.latency.state()[0], limits, problem.seed]))
+    rows = [_row(problem, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
+    return {
+        "space": space.name,
+        **asdict(question),
+        "seed": problem.seed,
+        "evaluated": front.evaluated,
+        "bound": front.bound,
+        "front_file": str(path),
+        "preflight": {"rows": plain(before.rows), "together": list(before.together)},
+        "budgets": rows,
+    }
 
 
 def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
@@ -177,8 +228,8 @@ def write_front(store: Store, front: Front, key: str) -> Path:
     return path
 
 
-def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
-    best = front.best(budget_ms)
+def _row(problem: Problem, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
+    best, space = front.best(budget_ms), front.space
     arch = space.architecture(best.codes[0])
     return {
         "budget": text,
@@ -190,4 +241,5 @@ def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[
         "accuracy_std": float(best.accuracy_std[0]),
         "predicted_ms": float(best.latency_ms[0]),
         "predicted_hi_ms": float(best.upper_ms[0]),
+        "limited": {limit.resource.name: float(limit.resource.cost(best.codes)[0]) for limit in problem.models.limits},
     }

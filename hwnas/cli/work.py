@@ -128,6 +128,9 @@ def search(
         typer.Option(help="Beside the budget: params=2M, macs, flops, size=1MB, peak_memory=60%, another DEVICE/RUNTIME=5ms; repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="As in hwnas.toml unless given.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--begin-from", help="An earlier search of the space, for any device: begin from its front.")
+    ] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -147,6 +150,7 @@ def search(
         threads,
         limits=tuple(limit or ()),
         seed=seed,
+        begin=begin,
     )
     if everything:
         search_recipes(workspace, asked, json=json)
@@ -176,7 +180,9 @@ def search(
         )
     show_table(columns, rows)
     show_limited(found)
-    out.print(f"{found['evaluated']:,} architectures looked at; the whole front: {found['front_file']}", soft_wrap=True)
+    out.print(
+        f"{found['evaluated']:,} architectures looked at (search {found['run']}); the whole front: {found['front_file']}", soft_wrap=True
+    )
 
 
 def export(

@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from hwnas import __version__
 from hwnas.config import CONFIG
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError, UnknownNameError
 from hwnas.core.predict import LatencyModel
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
-from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
+from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, sha256_file, write_atomic
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.store import load_latency, save_latency
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
 from hwnas.search.preflight import preflight
@@ -62,13 +64,15 @@ class Question:
     threads: int | None = None
     limits: tuple[str, ...] = ()
     seed: int | None = None
+    begin: str | None = None
 
 
 @dataclass(frozen=True)
 class Problem:
     """A question with all that answers it: models, budgets in ms, and the ``latency`` of the device itself.
 
-    With limits on the worst of several devices, ``models.latency`` is that of the worst.
+    With limits on the worst of several devices, ``models.latency`` is that of the worst. ``predictors`` are the digests of the
+    files of all that are used.
     """
 
     models: Models
@@ -77,6 +81,7 @@ class Problem:
     strategy: str
     trials: int
     seed: int
+    predictors: Mapping[str, str]
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -130,27 +135,34 @@ def posed(workspace: Workspace, question: Question) -> Problem:
     budgets = [LatencyLimit.parse(text) for text in question.budgets]
     asked = [Asked.parse(text) for text in question.limits]
     space = stored_space(workspace)
-    latency = _latency(workspace, space, question)
+    latency, stored = _latency(workspace, space, question)
     largest_ms = latency.largest_ms()
     budgets_ms = tuple(budget.resolve_ms(largest_ms) for budget in budgets)
+    accuracy = _accuracy(workspace, space)
+    predictors = {latency.label: stored, "accuracy": sha256_file(workspace.store.predictors / ACCURACY)}
 
     def find(device: str, runtime: str) -> tuple[LatencyModel, float]:
-        other = _latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
+        other, digest = _latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
+        predictors[other.label] = digest
         return other, other.largest_ms()
 
     held = worst_of(space, latency, largest_ms, asked, question.budgets, find)
-    models = Models(space, held, _accuracy(workspace, space), limits_of(space, asked, question.precision, find))
+    known = None if question.begin is None else known_codes(workspace.store, space, question.begin)
+    models = Models(space, held, accuracy, limits_of(space, asked, question.precision, find), known)
     config = workspace.config.search
     seed = workspace.config.seed if question.seed is None else question.seed
-    return Problem(models, latency, budgets_ms, question.strategy or config.strategy, question.trials or config.trials, seed)
+    strategy, trials = question.strategy or config.strategy, question.trials or config.trials
+    require_known("strategy", strategy, (*STRATEGIES, *SOLVERS))
+    return Problem(models, latency, budgets_ms, strategy, trials, seed, predictors)
 
 
 def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
-    """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
+    """The best subnet under each budget, as plain values; all that was evaluated is kept (`hwnas.pipeline.results`)."""
+    if question.begin is not None:
+        question = replace(question, begin=str(one_search(workspace.store, question.begin)["run"]))
     problem = posed(workspace, question)
     models, budgets_ms = problem.models, problem.budgets_ms
     space = models.space
-    require_known("strategy", problem.strategy, (*STRATEGIES, *SOLVERS))
     before = preflight(models, budgets_ms)
     front = find_front(
         space,
@@ -161,30 +173,36 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
         trials=problem.trials,
         seed=problem.seed,
         limits=models.limits,
+        known=models.known,
     )
-    limits = {limit.resource.name: limit.at_most for limit in models.limits}
-    path = write_front(workspace.store, front, content_id([plain(question), space.id, problem.latency.state()[0], limits, problem.seed]))
-    rows = [_row(problem, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
-    return {
+    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
+    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    path = write_front(workspace.store, front, key)
+    target = {**problem.latency.context, "statistic": question.statistic}
+    evaluated = write_evaluated(workspace.store, front, key, {"run": key, **target, **settings})
+    found = {
         "space": space.name,
         **asdict(question),
-        "seed": problem.seed,
+        **settings,
         "evaluated": front.evaluated,
         "bound": front.bound,
-        "front_file": str(path),
         "preflight": {"rows": plain(before.rows), "together": list(before.together)},
-        "budgets": rows,
+        "budgets": [_row(problem, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)],
     }
+    provenance = {"space_id": space.id, "target": target, "version": __version__, "predictors": problem.predictors}
+    write_run(workspace.store, key, {**found, **provenance, "when": now()})
+    return {"run": key, **found, "front_file": str(path), "evaluated_file": str(evaluated)}
 
 
-def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
+def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[AdditiveLatency, str]:
+    """The stored predictor, and the hash of its file."""
     device = workspace.device(question.device)
     target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
     context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
         raise _not_stored(path.parent, {**context, "statistic": question.statistic})
-    return load_latency(path, space, statistic=question.statistic, **context)
+    return load_latency(path, space, statistic=question.statistic, **context), sha256_file(path)
 
 
 def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:

@@ -9,7 +9,7 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import accuracy, agent, devices, init, predict, predictor, profiles, runs, spaces, tables, work
+from hwnas.cli import accuracy, agent, devices, explain, init, predict, predictor, profiles, runs, spaces, tables, work
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -40,6 +40,7 @@ app.command()(work.run)
 app.command()(profiles.profile)
 app.command()(work.train)
 app.command()(work.search)
+app.command()(explain.explain)
 app.command()(predict.predict)
 app.command()(work.export)
 app.command()(work.verify)

@@ -61,6 +61,24 @@ def show(run: Run, folder: Folder = Path(), json: Json = False) -> None:
         show_table([f.replace("_", " ") for f in figures], [[row[f] for f in figures] for row in found["targets"]])
 
 
+@app.command("plot")
+def plot(
+    runs: Annotated[list[str], typer.Argument(help="Searches of one target; those that differ in the seed alone make a band.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder for the figures; it is made.")] = Path("figures"),
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Draw searches: accuracy against latency, the best so far, and what the front chooses; each as PNG and SVG."""
+    from hwnas.pipeline.figures import plot as draw
+
+    written = draw(open_workspace(folder), runs, to)
+    if json:
+        show_json([str(path) for path in written])
+    else:
+        for path in written:
+            out.print(str(path), soft_wrap=True)
+
+
 @app.command("compare")
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Two or more searches of one space; the others are held against the first.")],

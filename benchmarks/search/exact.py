@@ -21,10 +21,10 @@ from benchmarks.search._nasbench import macro
 from hwnas.core.arch import Choice, Codes, SearchSpace
 from hwnas.core.predict import Floats
 from hwnas.latency.additive import AdditiveLatency
-from hwnas.search.exact import solve_sums
 from hwnas.search.linear import LinearFit
 from hwnas.search.pareto import pareto_front
 from hwnas.search.structure import Values, decompose
+from hwnas.search.sums import solve_sums
 from hwnas.space.family import SpaceOptions, blockwise, find_space
 from hwnas.space.moves import encode
 

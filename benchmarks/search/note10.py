@@ -22,10 +22,10 @@ from benchmarks.harness import Outcome, Target, main
 from benchmarks.search._note10 import BUDGETS_MS, models
 from benchmarks.search.reference_evolution import evolve
 from hwnas.core.predict import Floats
-from hwnas.search.exact import solve_sums
 from hwnas.search.linear import LinearFit
 from hwnas.search.solver import SOLVERS, Models
 from hwnas.search.structure import decompose
+from hwnas.search.sums import solve_sums
 from hwnas.space.moves import encode, sample_spread
 
 SEEDS = 10

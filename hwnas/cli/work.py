@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli.console import Terminal, out, show_json, show_table
+from hwnas.cli.found import search_recipes, show_limited, show_preflight
 from hwnas.cli.options import Folder, Json, Quiet, open_workspace
+from hwnas.core.errors import UsageError
 
 if TYPE_CHECKING:
     from hwnas.pipeline.context import Context
@@ -109,15 +111,26 @@ def train(
 
 
 def search(
-    device: Annotated[str, typer.Option(help="A device of the workspace.")],
-    runtime: Annotated[str, typer.Option(help="A runtime of the device.")],
-    budget: Annotated[list[str], typer.Option(help="A latency budget with its unit, as 2.5ms or 60%; may be given several times.")],
+    device: Annotated[str | None, typer.Option(help="A device of the workspace.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="A runtime of the device.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="A latency budget with its unit, as 2.5ms or 60%; may be given several times.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every device, runtime, precision and budget of the recipes.")] = False,
     precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
     statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
     strategy: Annotated[str | None, typer.Option(help="As in hwnas.toml unless given.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
     regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
     threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Beside the budget: params=2M, macs, flops, size=1MB, peak_memory=60%, another DEVICE/RUNTIME=5ms; repeatable."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="As in hwnas.toml unless given.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--begin-from", help="An earlier search of the space, for any device: begin from its front.")
+    ] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -125,11 +138,32 @@ def search(
     from hwnas.pipeline.searching import Question, answer
 
     workspace = open_workspace(folder)
-    workspace.device(device)
-    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads))
+    asked = Question(
+        device or "",
+        runtime or "",
+        tuple(budget or ()),
+        precision,
+        statistic,
+        strategy,
+        trials,
+        regime,
+        threads,
+        limits=tuple(limit or ()),
+        seed=seed,
+        begin=begin,
+    )
+    if everything:
+        search_recipes(workspace, asked, json=json)
+        return
+    for name, value in (("device", device), ("runtime", runtime), ("budget", budget)):
+        if not value:
+            raise UsageError(f"Missing option '--{name}'; or give --all, for what the recipes ask for")
+    workspace.device(asked.device)
+    found = answer(workspace, asked)
     if json:
         show_json(found)
         return
+    show_preflight(found)
     columns = ("budget", "subnet", "accuracy %", "predicted ms", "at most ms", "choices")
     rows = []
     for r in found["budgets"]:
@@ -145,7 +179,10 @@ def search(
             )
         )
     show_table(columns, rows)
-    out.print(f"{found['evaluated']:,} architectures looked at; the whole front: {found['front_file']}", soft_wrap=True)
+    show_limited(found)
+    out.print(
+        f"{found['evaluated']:,} architectures looked at (search {found['run']}); the whole front: {found['front_file']}", soft_wrap=True
+    )
 
 
 def export(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwnas.core.errors import ConfigError
+from hwnas.core.figure import new_figure, require_suffix, save
 from hwnas.core.predict import Floats
 from hwnas.latency.evaluate import Evaluation
-
-_SUFFIXES = (".png", ".svg")
 
 
 def draw(evaluation: Evaluation, bounds: tuple[Floats, Floats] | None, path: Path, *, title: str) -> tuple[Path, ...]:
@@ -16,16 +14,8 @@ def draw(evaluation: Evaluation, bounds: tuple[Floats, Floats] | None, path: Pat
 
     Without matplotlib, or with another suffix, `ConfigError`.
     """
-    if path.suffix not in _SUFFIXES:
-        raise ConfigError(f"{path}: a plot is written as .png and .svg; name one of them")
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("matplotlib is not installed, which draws plots; run: pip install 'hwnas[plot]'") from None
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    require_suffix(path)
+    figure = new_figure(6, 6)
     axes = figure.add_subplot()
     mean, measured = evaluation.predicted.mean, evaluation.measured_ms
     if bounds is not None:
@@ -36,10 +26,4 @@ def draw(evaluation: Evaluation, bounds: tuple[Floats, Floats] | None, path: Pat
     for factor in (0.9, 1.1):
         axes.plot([low, high], [factor * low, factor * high], color="0.3", linewidth=0.7, linestyle=":")
     axes.set(xlabel="measured, ms", ylabel="predicted, ms", title=title, xlim=(low, high), ylim=(low, high))
-    written = tuple(path.with_suffix(suffix) for suffix in _SUFFIXES)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # no date and no random ids in the files: the same evaluation gives the same picture
-    with matplotlib.rc_context({"svg.hashsalt": "hwnas"}):
-        for file in written:
-            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else {"Software": None})
-    return written
+    return save(figure, path)

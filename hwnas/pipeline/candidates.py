@@ -64,9 +64,7 @@ def _shortlist(ctx: Context, front: Front, goal: Goal) -> Scored:
     spare = front.candidates(goal.budget_ms, count=RETRIES, spacing=SPACING)
     top = front.archive.take(best)
     merged = {row.tobytes(): (scored, i) for scored in (top, spare) for i, row in reversed(list(enumerate(scored.codes)))}
-    chosen = [scored.take(np.array([i])) for scored, i in merged.values()]
-    names = ("codes", "latency_ms", "upper_ms", "accuracy", "accuracy_std")
-    return Scored(*(np.concatenate([getattr(s, name) for s in chosen]) for name in names))
+    return Scored.joined([scored.take(np.array([i])) for scored, i in merged.values()])
 
 
 def _pick(ctx: Context, trained: Trained, scored: Scored, position: int, arch: Architecture) -> Pick:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from hwnas import __version__
 from hwnas.config import CONFIG
 from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError, UnknownNameError
-from hwnas.core.registry import suggest
+from hwnas.core.predict import LatencyModel
+from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
-from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
+from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, sha256_file, write_atomic
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.store import load_latency, save_latency
 from hwnas.pipeline.goals import Target
+from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
+from hwnas.search.preflight import preflight
+from hwnas.search.solver import SOLVERS, Models
+from hwnas.search.strategy import STRATEGIES
 from hwnas.space.family import SpaceOptions, family_of, find_space
 from hwnas.store.stages import Store
 from hwnas.supernet.predictor import StoredAccuracy, load_accuracy
@@ -55,6 +62,26 @@ class Question:
     trials: int | None = None
     regime: str = "quiet"
     threads: int | None = None
+    limits: tuple[str, ...] = ()
+    seed: int | None = None
+    begin: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with all that answers it: models, budgets in ms, and the ``latency`` of the device itself.
+
+    With limits on the worst of several devices, ``models.latency`` is that of the worst. ``predictors`` are the digests of the
+    files of all that are used.
+    """
+
+    models: Models
+    latency: AdditiveLatency
+    budgets_ms: tuple[float, ...]
+    strategy: str
+    trials: int
+    seed: int
+    predictors: Mapping[str, str]
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -103,37 +130,79 @@ def _named(preset: str, resolutions: tuple[int, ...]) -> str:
     return f"{preset} at {', '.join(map(str, resolutions))}" if resolutions else f"{preset} at all resolutions"
 
 
-def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
-    """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
-    limits = [LatencyLimit.parse(text) for text in question.budgets]
+def posed(workspace: Workspace, question: Question) -> Problem:
+    """What is asked, as models and numbers; whatever is missing or wrong raises a typed error."""
+    budgets = [LatencyLimit.parse(text) for text in question.budgets]
+    asked = [Asked.parse(text) for text in question.limits]
     space = stored_space(workspace)
-    latency = _latency(workspace, space, question)
-    accuracy = _accuracy(workspace, space)
+    latency, stored = _latency(workspace, space, question)
     largest_ms = latency.largest_ms()
-    budgets_ms = [limit.resolve_ms(largest_ms) for limit in limits]
+    budgets_ms = tuple(budget.resolve_ms(largest_ms) for budget in budgets)
+    accuracy = _accuracy(workspace, space)
+    predictors = {latency.label: stored, "accuracy": sha256_file(workspace.store.predictors / ACCURACY)}
+
+    def find(device: str, runtime: str) -> tuple[LatencyModel, float]:
+        other, digest = _latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
+        predictors[other.label] = digest
+        return other, other.largest_ms()
+
+    held = worst_of(space, latency, largest_ms, asked, question.budgets, find)
+    known = None if question.begin is None else known_codes(workspace.store, space, question.begin)
+    models = Models(space, held, accuracy, limits_of(space, asked, question.precision, find), known)
     config = workspace.config.search
+    seed = workspace.config.seed if question.seed is None else question.seed
+    strategy, trials = question.strategy or config.strategy, question.trials or config.trials
+    require_known("strategy", strategy, (*STRATEGIES, *SOLVERS))
+    return Problem(models, latency, budgets_ms, strategy, trials, seed, predictors)
+
+
+def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
+    """The best subnet under each budget, as plain values; all that was evaluated is kept (`hwnas.pipeline.results`)."""
+    if question.begin is not None:
+        question = replace(question, begin=str(one_search(workspace.store, question.begin)["run"]))
+    problem = posed(workspace, question)
+    models, budgets_ms = problem.models, problem.budgets_ms
+    space = models.space
+    before = preflight(models, budgets_ms)
     front = find_front(
         space,
-        latency,
-        accuracy,
+        models.latency,
+        models.accuracy,
         budgets_ms,
-        strategy=question.strategy or config.strategy,
-        trials=question.trials or config.trials,
-        seed=workspace.config.seed,
+        strategy=problem.strategy,
+        trials=problem.trials,
+        seed=problem.seed,
+        limits=models.limits,
+        known=models.known,
     )
-    path = write_front(workspace.store, front, content_id([plain(question), space.id, latency.state()[0], workspace.config.seed]))
-    rows = [_row(space, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
-    return {"space": space.name, **asdict(question), "evaluated": front.evaluated, "front_file": str(path), "budgets": rows}
+    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
+    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    path = write_front(workspace.store, front, key)
+    target = {**problem.latency.context, "statistic": question.statistic}
+    evaluated = write_evaluated(workspace.store, front, key, {"run": key, **target, **settings})
+    found = {
+        "space": space.name,
+        **asdict(question),
+        **settings,
+        "evaluated": front.evaluated,
+        "bound": front.bound,
+        "preflight": {"rows": plain(before.rows), "together": list(before.together)},
+        "budgets": [_row(problem, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)],
+    }
+    provenance = {"space_id": space.id, "target": target, "version": __version__, "predictors": problem.predictors}
+    write_run(workspace.store, key, {**found, **provenance, "when": now()})
+    return {"run": key, **found, "front_file": str(path), "evaluated_file": str(evaluated)}
 
 
-def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
+def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[AdditiveLatency, str]:
+    """The stored predictor, and the hash of its file."""
     device = workspace.device(question.device)
     target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
     context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
         raise _not_stored(path.parent, {**context, "statistic": question.statistic})
-    return load_latency(path, space, statistic=question.statistic, **context)
+    return load_latency(path, space, statistic=question.statistic, **context), sha256_file(path)
 
 
 def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:
@@ -177,8 +246,8 @@ def write_front(store: Store, front: Front, key: str) -> Path:
     return path
 
 
-def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
-    best = front.best(budget_ms)
+def _row(problem: Problem, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
+    best, space = front.best(budget_ms), front.space
     arch = space.architecture(best.codes[0])
     return {
         "budget": text,
@@ -190,4 +259,5 @@ def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[
         "accuracy_std": float(best.accuracy_std[0]),
         "predicted_ms": float(best.latency_ms[0]),
         "predicted_hi_ms": float(best.upper_ms[0]),
+        "limited": {limit.resource.name: float(limit.resource.cost(best.codes)[0]) for limit in problem.models.limits},
     }

@@ -1,1 +1,1 @@
-"""What a pipeline's run says to those who wait for it: findings against baselines, JUnit, SARIF, a summary, checksums."""
+"""What is shown of results: to a build server, findings, summaries and checksums; to people, figures. From plain values."""

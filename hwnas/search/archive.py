@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError, PredictorError
 from hwnas.core.predict import Floats, LatencyModel, Predictor
+from hwnas.search.limits import Limit, ratio
 from hwnas.search.novel import Seen
 from hwnas.search.pareto import pareto_front
 
@@ -19,33 +21,48 @@ _MIN_DIFFERENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Architectures and what was predicted of them: ``codes: (n, n_choices) int16``, everything else ``(n,) float64``."""
+    """Architectures and what was predicted of them: ``codes: (n, n_choices) int16``, everything else ``(n,) float64``.
+
+    ``used``: the share of the tightest limit beside the budget; 0 without limits, above 1 where one is missed.
+    """
 
     codes: Codes
     latency_ms: Floats
     upper_ms: Floats
     accuracy: Floats
     accuracy_std: Floats
+    used: Floats
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def take(self, rows: NDArray[np.intp]) -> Scored:
         """These rows, in this order."""
-        return Scored(self.codes[rows], self.latency_ms[rows], self.upper_ms[rows], self.accuracy[rows], self.accuracy_std[rows])
+        return Scored(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scored]) -> Scored:
+        """One after the other."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Whether all limits beside the budget are kept, ``(n,)``."""
+        return self.used <= 1
 
     def fitting(self, budget_ms: float) -> NDArray[np.intp]:
-        """Rows whose bound fits, best accuracy first, then lowest bound, then first found."""
-        rows = np.flatnonzero(self.upper_ms <= budget_ms)
+        """Rows whose bound fits, and that keep all limits, best accuracy first, then lowest bound, then first found."""
+        rows = np.flatnonzero((self.upper_ms <= budget_ms) & self.kept)
         return rows[np.lexsort((rows, self.upper_ms[rows], -self.accuracy[rows]))]
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What a search found: ``points`` is the non-dominated set over everything evaluated, quickest first; ``archive`` is all of it.
+    """What a search found: ``points`` is the non-dominated set over everything evaluated that keeps the limits, quickest first; ``archive``
+    is all that was evaluated.
 
     ``bound``: no architecture within any budget has a predicted accuracy that is higher by more than this (0: the front is optimal); None
-    where nothing is known of those that were not evaluated.
+    where nothing is known of those that were not evaluated. With limits beside the budgets, only those that were asked for are meant.
     """
 
     space: SearchSpace
@@ -84,10 +101,11 @@ class Front:
 class Archive:
     """Everything scored so far, each architecture once, where it was first found."""
 
-    def __init__(self, space: SearchSpace, latency: LatencyModel, accuracy: Predictor) -> None:
+    def __init__(self, space: SearchSpace, latency: LatencyModel, accuracy: Predictor, limits: Sequence[Limit] = ()) -> None:
         self._space = space
         self._latency = latency
         self._accuracy = accuracy
+        self._limits = limits
         self._seen = Seen()
         self._parts: list[Scored] = []
         self.evaluated = 0
@@ -95,8 +113,9 @@ class Archive:
     def score(self, codes: Codes) -> Scored:
         """Predict and keep ``codes: (n, n_choices)``; a prediction that is not finite raises `PredictorError`."""
         accuracy = self._accuracy.predict(codes)
-        scored = Scored(codes, self._latency.predict(codes).mean, self._latency.upper(codes), accuracy.mean, accuracy.std)
-        for name in ("latency_ms", "upper_ms", "accuracy"):
+        mean, upper = self._latency.predict(codes).mean, self._latency.upper(codes)
+        scored = Scored(codes, mean, upper, accuracy.mean, accuracy.std, ratio(self._limits, codes))
+        for name in ("latency_ms", "upper_ms", "accuracy", "used"):
             if not np.isfinite(getattr(scored, name)).all():
                 raise PredictorError(f"{self._latency.label}: the predictor gave a {name} that is not finite; fit it again")
         self._parts.append(scored.take(np.array(self._seen.new_rows(codes), dtype=np.intp)))
@@ -105,11 +124,11 @@ class Archive:
 
     def all(self) -> Scored:
         """Everything, in the order in which it was first scored."""
-        names = ("codes", "latency_ms", "upper_ms", "accuracy", "accuracy_std")
-        return Scored(*(np.concatenate([getattr(part, name) for part in self._parts]) for name in names))
+        return Scored.joined(self._parts)
 
     def front(self, *, bound: float | None = None) -> Front:
         """The front of everything so far."""
         found = self.all()
-        points = found.take(pareto_front(np.stack([found.upper_ms, -found.accuracy], axis=1)))
+        kept = found.take(np.flatnonzero(found.kept))
+        points = kept.take(pareto_front(np.stack([kept.upper_ms, -kept.accuracy], axis=1)))
         return Front(self._space, points, found, self.evaluated, bound)

@@ -1,13 +1,18 @@
-"""What is asked before a search: whether anything can fit the budgets at all."""
+"""What is asked before a search: whether anything can fit the budgets and limits at all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from hwnas.core.arch import SearchSpace
+import numpy as np
+
+from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError, InfeasibleError
 from hwnas.core.predict import LatencyModel
+from hwnas.search.least import least, lowest
+from hwnas.search.limits import Limit, amount
+from hwnas.search.solver import Models
 
 
 def smallest_upper_ms(latency: LatencyModel) -> float:
@@ -30,3 +35,45 @@ def check_budgets(space: SearchSpace, latency: LatencyModel, budgets_ms: Sequenc
             f"{latency.label}: no architecture of space '{space.name}' fits {min(budgets_ms):.4g} ms; "
             f"the quickest needs {shown:.4f} ms; raise the budget to at least that"
         )
+
+
+def begun(models: Models, budgets_ms: Sequence[float]) -> Codes:
+    """Where a search begins, ``(k, n_choices)``: the first fits every budget within all limits, the others are known already.
+
+    Budgets and limits that nothing keeps raise `InfeasibleError` with the smallest value that something does, as far as one is known.
+    """
+    check_budgets(models.space, models.latency, budgets_ms)
+    first = within_limits(models, min(budgets_ms)) if models.limits else models.latency.minimum()
+    return first if models.known is None else np.concatenate([first, models.known])
+
+
+def within_limits(models: Models, budget_ms: float) -> Codes:
+    """The quickest architecture within the limits of ``models``, ``(1, n_choices)``; `InfeasibleError` where it is over the budget."""
+    space, label = models.space, models.latency.label
+    found = least(space, models.latency.upper, models.limits)
+    if found is None:
+        for limit in models.limits:
+            _check_alone(models, limit)
+        listed = " and ".join(_said(limit) for limit in models.limits)
+        raise InfeasibleError(f"{label}: no architecture of space '{space.name}' was found that keeps {listed}; raise one of them")
+    if found.cost <= budget_ms:
+        return found.codes
+    listed = " and ".join(_said(limit) for limit in models.limits)
+    raise InfeasibleError(
+        f"{label}: no architecture of space '{space.name}' that keeps {listed} fits {budget_ms:.4g} ms; the quickest "
+        f"{'' if found.exact else 'that was found '}needs {amount(found.cost, 'ms')}; raise the budget to at least that, or a limit"
+    )
+
+
+def _check_alone(models: Models, limit: Limit) -> None:
+    cost, _ = lowest(models.space, limit.resource)
+    if cost > limit.at_most:
+        raise InfeasibleError(
+            f"{limit.resource.name}: no architecture of space '{models.space.name}' needs at most "
+            f"{amount(limit.at_most, limit.resource.unit)}; the smallest needs {amount(cost, limit.resource.unit)}; "
+            "raise the limit to at least that"
+        )
+
+
+def _said(limit: Limit) -> str:
+    return f"{limit.resource.name} of at most {amount(limit.at_most, limit.resource.unit)}"

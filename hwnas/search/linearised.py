@@ -3,6 +3,7 @@
 A round begins with linear models of the accuracy, drawn from what a sample leaves open and solved under the budget (`relaxed`). From these
 architectures a short genetic search breeds, exchanging whole parts (Holland 1975). Its best is polished by one and two moves (`polish`).
 Rounds are independent; what they end at is bred together now and then. A latency that is no sum gets the same without the first step.
+Limits beside the budget are kept by all that is evaluated; the linear models do not see them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError, PredictorError
 from hwnas.search.archive import Archive, Front
-from hwnas.search.feasible import check_budgets
+from hwnas.search.feasible import begun
 from hwnas.search.linear import LinearFit
 from hwnas.search.polish import Moves, polish
 from hwnas.search.pool import Pool
@@ -46,15 +47,15 @@ class Linearised:
 
     def solve(self, models: Models, budgets_ms: Sequence[float]) -> Front:
         """The best found for every budget; nothing is certain of what was not evaluated, so that `Front.bound` is None."""
-        check_budgets(models.space, models.latency, budgets_ms)
+        first = begun(models, budgets_ms)
         terrain = _Terrain(models)
-        archive = Archive(models.space, models.latency, models.accuracy)
-        archive.score(models.latency.minimum())
+        archive = Archive(models.space, models.latency, models.accuracy, models.limits)
+        archive.score(first)
         budgets = sorted({float(b) for b in budgets_ms})
         predicted = 0
         for budget_ms, seed in zip(budgets, np.random.SeedSequence(self._seed).spawn(len(budgets)), strict=True):
             rng = np.random.default_rng(seed)
-            codes, used = _climb(terrain, budget_ms, self._trials, rng)
+            codes, used = _climb(terrain, first, budget_ms, self._trials, rng)
             archive.score(codes)
             predicted += used
         archive.evaluated += predicted
@@ -86,7 +87,7 @@ class _Terrain:
             self.positions[number, : len(site)] = site
 
 
-def _climb(terrain: _Terrain, budget_ms: float, trials: int, rng: np.random.Generator) -> tuple[Codes, int]:
+def _climb(terrain: _Terrain, first: Codes, budget_ms: float, trials: int, rng: np.random.Generator) -> tuple[Codes, int]:
     """Rounds until the trials are used: the best of each, ``(n, n_choices)``, and how many trials were."""
     kept: list[Codes] = []
     left = trials
@@ -97,7 +98,7 @@ def _climb(terrain: _Terrain, budget_ms: float, trials: int, rng: np.random.Gene
         if together:
             pool.add(np.concatenate(kept))
         else:
-            _begin(terrain, pool, rng)
+            _begin(terrain, first, pool, rng)
         before = pool.left
         _breed(terrain, pool, rng, parents=2 * _PARENTS if together else _PARENTS)
         _polish(terrain, pool)
@@ -108,12 +109,12 @@ def _climb(terrain: _Terrain, budget_ms: float, trials: int, rng: np.random.Gene
     return np.concatenate(kept), trials - left
 
 
-def _begin(terrain: _Terrain, pool: Pool, rng: np.random.Generator) -> None:
+def _begin(terrain: _Terrain, first: Codes, pool: Pool, rng: np.random.Generator) -> None:
     """A sample near the budget, and what linear models of it lead to."""
     codes = sample_spread(terrain.space, _DRAWN, rng)
     short_ms = np.abs(pool.latency_ms(codes) - _AIM * pool.budget_ms)
     pool.add(codes[np.argsort(short_ms, kind="stable")[:_SAMPLE]])
-    pool.add(terrain.models.latency.minimum())
+    pool.add(first)
     if terrain.relaxed is None:
         return
     for _ in range(_LINEAR_ROUNDS):

@@ -29,8 +29,8 @@ class Pool:
         self.accuracy: Floats = np.zeros(0)
 
     def latency_ms(self, codes: Codes) -> Floats:
-        """What budgets are held against, ``(n, n_choices) -> (n,)``."""
-        return self._models.latency.upper(codes)
+        """What the budget is held against, ``(n, n_choices) -> (n,)``: the tightest constraint, where there are limits beside it."""
+        return self._models.used_ms(codes, self.budget_ms)
 
     def judge(self, codes: Codes) -> tuple[Floats, Floats]:
         """Latency and accuracy of all ``codes``, ``(n,)`` each; what fits is kept, and all of them count."""

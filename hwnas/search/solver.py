@@ -10,19 +10,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hwnas.core.arch import SearchSpace
-from hwnas.core.predict import LatencyModel, Predictor
+import numpy as np
+
+from hwnas.core.arch import Codes, SearchSpace
+from hwnas.core.predict import Floats, LatencyModel, Predictor
 from hwnas.core.registry import Registry
 from hwnas.search.archive import Front
+from hwnas.search.limits import Limit, ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What is known of a space: the latency of its architectures on a device, in ms, and their accuracy."""
+    """What is known of a space: the latency of its architectures on a device, in ms, their accuracy, and what else is limited.
+
+    ``known: (k, n_choices)`` are architectures worth beginning from.
+    """
 
     space: SearchSpace
     latency: LatencyModel
     accuracy: Predictor
+    limits: tuple[Limit, ...] = ()
+    known: Codes | None = None
+
+    def used_ms(self, codes: Codes, budget_ms: float) -> Floats:
+        """The budget's share that the tightest constraint uses, in ms: at most ``budget_ms`` where all are kept, ``(n,)``.
+
+        Without limits that is the latency's bound.
+        """
+        upper = self.latency.upper(codes)
+        return np.maximum(upper, budget_ms * ratio(self.limits, codes)) if self.limits else upper
 
 
 class Solver(Protocol):

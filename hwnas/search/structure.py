@@ -54,6 +54,11 @@ class Decomposition:
             total += part.table[rank(self.space, codes, part.shared), rank(self.space, codes, part.own)]
         return total
 
+    def weighted(self, weights: Floats) -> Decomposition:
+        """The sums of the columns by ``weights (m, k)``: a model with ``k`` values."""
+        parts = tuple(Part(part.own, part.shared, part.table @ weights) for part in self.parts)
+        return Decomposition(self.space, self.constant @ weights, parts)
+
 
 def decompose(space: SearchSpace, model: Values) -> Decomposition:
     """``model: (n, n_choices) -> (n, m)`` as a sum of small tables.

@@ -9,10 +9,11 @@ from hwnas.core.errors import InfeasibleError, PredictorError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.search.archive import Front
-from hwnas.search.exact import Exact, solve_sums
+from hwnas.search.exact import Exact
 from hwnas.search.pareto import pareto_front
 from hwnas.search.solver import Models
 from hwnas.search.structure import MAX_TABLE, decompose
+from hwnas.search.sums import solve_sums
 from hwnas.space.moves import sample
 from tests.latency.tables import make_table, tiny_space
 from tests.search.models import SMALL, Timed, Weighted, everything

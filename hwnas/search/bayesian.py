@@ -14,8 +14,9 @@ import numpy as np
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError
 from hwnas.core.predict import Floats
-from hwnas.search.gaussian import GaussianProcess, Scales, normal_scores
+from hwnas.search.gaussian import GaussianProcess, Scales
 from hwnas.search.observed import Limits, Observed
+from hwnas.search.scores import normal_scores
 from hwnas.search.strategy import STRATEGIES, Outcomes, Trials
 
 _FITTED = 400
@@ -42,21 +43,17 @@ class Bayesian:
         self._space = space
         self._first = random
         self._candidates = candidates
-        self._asked = 0
         self._scales: Scales | None = None
         self._scaled_at = 0
 
     def ask(self, n: int) -> Trials:
         """Initial codes, random ones, then those of the largest expected improvement."""
-        codes = self._known.given(n)
-        drawn = self._known.random(max(0, min(n - len(codes), self._first - self._asked - len(codes))))
-        codes = np.concatenate([codes, drawn])
+        codes = self._known.opening(n, first=self._first)
         usable = np.flatnonzero(self._known.violation == 0)
         if len(codes) < n and len(usable) > 1:
             codes = np.concatenate([codes, self._chosen(n - len(codes))])
         if len(codes) < n and (len(usable) <= 1 or not len(codes)):
             codes = np.concatenate([codes, self._known.random(n - len(codes))])
-        self._asked += len(codes)
         return Trials(codes)
 
     def tell(self, trials: Trials, outcomes: Outcomes) -> None:

@@ -84,19 +84,19 @@ class RegularizedEvolution:
         return sample(self._space, n, self._rng)
 
     def _children(self, n: int) -> Codes:
-        first, second = self._codes[self._parents(n)], self._codes[self._parents(n)]
-        mixed = cross(self._space, first, second, self._rng)
-        two_parents = self._rng.random((n, 1)) < self._crossover
-        return mutate(self._space, np.where(two_parents, mixed, first).astype(np.int16), self._rng, rate=self._rate)
+        ranked = np.lexsort((self._objective, self._violation))
+        children = self._codes[self._parents(ranked, n)]
+        pairs = np.flatnonzero(self._rng.random(n) < self._crossover)
+        children[pairs] = cross(self._space, children[pairs], self._codes[self._parents(ranked, len(pairs))], self._rng)
+        return mutate(self._space, children, self._rng, rate=self._rate)
 
-    def _parents(self, n: int) -> NDArray[np.intp]:
-        """Winners of ``n`` tournaments: the lowest rank of each."""
-        alive = len(self._codes)
-        rank = np.empty(alive, dtype=np.intp)
-        rank[np.lexsort((self._objective, self._violation))] = np.arange(alive)
-        entrants = self._rng.integers(0, alive, size=(n, min(self._tournament, alive)))
-        winners: NDArray[np.intp] = np.take_along_axis(entrants, np.argmin(rank[entrants], axis=1)[:, None], axis=1)[:, 0]
-        return winners
+    def _parents(self, ranked: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+        """Winners of ``n`` tournaments, of rows that are ``ranked``, the best first.
+
+        The best of k entrants that are drawn uniformly has a rank of a known distribution, and is drawn from that: once instead of k times.
+        """
+        size = min(self._tournament, len(ranked))
+        return ranked[(len(ranked) * (1 - self._rng.random(n) ** (1 / size))).astype(np.intp)]
 
 
 STRATEGIES.register("evolution", RegularizedEvolution)

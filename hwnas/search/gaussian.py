@@ -2,15 +2,13 @@
 
 The kernel falls with the Hamming distance, the number of choices in which two architectures differ (Ru et al. 2021, arXiv 2006.07556, for
 kernels over architectures): a mixture of one that falls off slowly, nearly a sum over choices, and a steeper one. Its scales maximise the
-marginal likelihood over a grid. Targets are replaced by the normal scores of their ranks: a broken architecture is
-only the last, not forty points below the rest.
+marginal likelihood over a grid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from statistics import NormalDist
 from typing import Self
 
 import numpy as np
@@ -23,15 +21,6 @@ _LENGTHS = (0.5, 1.0, 2.0, 4.0)
 _SLOW = (0.2, 0.6)
 _NOISE = (1e-3, 1e-2, 1e-1)
 _SLOW_LENGTH = 8.0
-
-
-def normal_scores(y: Floats) -> Floats:
-    """``y: (n,)`` as quantiles of a standard normal by rank; ties share a score."""
-    values, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(y)
-    standard = NormalDist()
-    scores: Floats = np.array([standard.inv_cdf(float(p)) for p in middle])[inverse]
-    return scores if len(values) > 1 else np.zeros(len(y))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,11 @@ class LocalSearch:
         self._known = Observed(space, seed=seed, initial=initial, limits=limits)
         self._moves = Moves.over(space, [(position,) for position in range(len(space.choices))])
         self._first = random
-        self._asked = 0
 
     def ask(self, n: int) -> Trials:
         """Initial codes, random ones, then neighbours of the best."""
         known = self._known
-        codes = known.given(n)
-        codes = np.concatenate([codes, known.random(max(0, min(n - len(codes), self._first - self._asked - len(codes))))])
+        codes = known.opening(n, first=self._first)
         for row in known.ranked()[:_RANKS]:
             if len(codes) >= n:
                 break
@@ -42,7 +40,6 @@ class LocalSearch:
             codes = np.concatenate([codes, known.take_some(near[known.rng.permutation(len(near))], n - len(codes))])
         if len(codes) < n:
             codes = np.concatenate([codes, known.random(n - len(codes))])
-        self._asked += len(codes)
         return Trials(codes)
 
     def tell(self, trials: Trials, outcomes: Outcomes) -> None:

@@ -20,17 +20,16 @@ class Seen:
 
     def new_rows(self, codes: Codes) -> list[int]:
         """Positions of the rows of ``codes: (n, n_choices)`` that are new, in order and once each; they are remembered."""
-        keep = []
-        for position, row in enumerate(np.ascontiguousarray(codes, dtype=np.int16)):
-            key = row.tobytes()
-            if key not in self._rows:
-                self._rows.add(key)
+        keep, rows = [], self._rows
+        for position, key in enumerate(_keys(codes)):
+            if key not in rows:
+                rows.add(key)
                 keep.append(position)
         return keep
 
     def unknown(self, codes: Codes) -> list[int]:
         """Positions of the rows of ``codes`` that are new; they are not remembered."""
-        return [i for i, row in enumerate(np.ascontiguousarray(codes, dtype=np.int16)) if row.tobytes() not in self._rows]
+        return [position for position, key in enumerate(_keys(codes)) if key not in self._rows]
 
     def fresh(self, codes: Codes) -> Codes:
         """The new rows themselves."""
@@ -46,3 +45,10 @@ class Seen:
             parts.append(self.fresh(propose(missing)))
             missing -= len(parts[-1])
         return np.concatenate(parts)
+
+
+def _keys(codes: Codes) -> list[bytes]:
+    """Each row as bytes: ``tolist`` makes them all at once, many times faster than one after the other."""
+    rows = np.ascontiguousarray(codes, dtype=np.int16)
+    keys: list[bytes] = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel().tolist()  # type: ignore[assignment]
+    return keys

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.predict import Floats
 from hwnas.search.novel import Seen
+from hwnas.search.scores import normal_scores
 from hwnas.search.strategy import Outcomes, Trials
 from hwnas.space.moves import cross, mutate, sample, unique
 
 Limits = Callable[[Codes], Floats]
-_TRIES = 16
+_TRIES, _SPARE = 16, 16
 
 
 class Observed:
@@ -45,13 +46,29 @@ class Observed:
         now, self._initial = self._initial[:n], self._initial[n:]
         return now
 
+    @property
+    def asked(self) -> int:
+        """How many were asked for so far."""
+        return len(self._seen) - len(self._initial)
+
+    def opening(self, n: int, *, first: int) -> Codes:
+        """Up to ``n`` to begin with: the initial codes, then random ones until ``first`` were asked for."""
+        codes = self.given(n)
+        return np.concatenate([codes, self.random(max(0, min(n - len(codes), first - self.asked)))])
+
     def ranked(self) -> NDArray[np.intp]:
         """Rows, the best first: the least violation, then the least objective."""
         return np.lexsort((self.objective, self.violation))
 
+    def scores(self) -> Floats:
+        """How good each row is among all, as normal scores: the best has the largest."""
+        _, rank = np.unique(np.stack([self.violation, self.objective], axis=1), axis=0, return_inverse=True)
+        return normal_scores(-rank.astype(np.float64))
+
     def random(self, n: int) -> Codes:
         """``n`` new codes, within the limits where such are found; fewer when hardly any are left."""
-        found = self._seen.gather(n, lambda k: self._within(sample(self.space, 16 * k, self.rng))[:k], tries=_TRIES)
+        spare = 1 if self._limits is None else _SPARE
+        found = self._seen.gather(n, lambda k: self._within(sample(self.space, spare * k, self.rng))[:k], tries=_TRIES)
         return np.concatenate([found, self._seen.gather(n - len(found), lambda k: sample(self.space, k, self.rng), tries=_TRIES)])
 
     def candidates(self, parents: Codes, n: int) -> Codes:
@@ -61,7 +78,12 @@ class Observed:
         mixed = mutate(self.space, cross(self.space, first[: n // 4], second[: n // 4], self.rng), self.rng, rate=rate)
         near = mutate(self.space, first[n // 4 : 3 * n // 4], self.rng, rate=rate)
         codes = unique(np.concatenate([near, mixed, sample(self.space, n - n // 2, self.rng)]))
-        return self._within(codes[self._seen.unknown(codes)])
+        return codes[self.open(codes)]
+
+    def open(self, codes: Codes) -> NDArray[np.intp]:
+        """Rows of ``codes`` that were not asked for and are within the limits."""
+        rows = np.array(self._seen.unknown(codes), dtype=np.intp)
+        return rows if self._limits is None else rows[self._limits(codes[rows]) == 0]
 
     def take(self, codes: Codes) -> Codes:
         """Those of ``codes`` that are new; they count as asked for."""
@@ -69,8 +91,7 @@ class Observed:
 
     def take_some(self, codes: Codes, n: int) -> Codes:
         """Up to ``n`` of ``codes`` that are new and within the limits."""
-        codes = self._within(codes[self._seen.unknown(codes)])
-        return self._seen.fresh(codes[:n])
+        return self._seen.fresh(codes[self.open(codes)[:n]])
 
     def _within(self, codes: Codes) -> Codes:
         return codes if self._limits is None else codes[self._limits(codes) == 0]

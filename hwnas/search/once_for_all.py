@@ -37,13 +37,11 @@ class OnceForAllEvolution:
         self._size = population
         self._parents = parents
         self._rate = rate
-        self._asked = 0
 
     def ask(self, n: int) -> Trials:
         """Initial codes, random ones until there is a population, then children of its best."""
         known = self._known
-        codes = known.given(n)
-        codes = np.concatenate([codes, known.random(max(0, min(n - len(codes), self._size - self._asked - len(codes))))])
+        codes = known.opening(n, first=self._size)
         for _ in range(_TRIES if len(known.codes) else 0):
             if len(codes) >= n:
                 break
@@ -51,7 +49,6 @@ class OnceForAllEvolution:
         if not len(codes):
             # everything near is known: look elsewhere before saying that all is done
             codes = known.random(n)
-        self._asked += len(codes)
         return Trials(codes)
 
     def tell(self, trials: Trials, outcomes: Outcomes) -> None:

@@ -17,13 +17,24 @@ from hwnas.core.errors import ConfigError, PredictorError
 from hwnas.core.predict import Floats
 from hwnas.core.registry import Registry
 
+_ROUNDED = 1e-6
+FINEST = 1000
+"""No evaluation is wanted at less than one part in this many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """What a strategy wants evaluated: canonical ``codes: (n, n_choices) int16``, at a fidelity where 1 is full."""
+    """What a strategy wants evaluated: canonical ``codes: (n, n_choices) int16``.
+
+    ``fidelity`` is the share of a full evaluation that is wanted: of its epochs where candidates are trained, and of its cost.
+    """
 
     codes: Codes
     fidelity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 / FINEST <= self.fidelity <= 1:
+            raise ValueError(f"a fidelity is 1 / {FINEST} to 1, not {self.fidelity}")
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -76,47 +87,58 @@ class StrategyFactory(Protocol):
 
 
 STRATEGIES: Registry[StrategyFactory] = Registry("strategy")
+TRAINED: Registry[StrategyFactory] = Registry("strategy for candidates that are trained")
+"""Those that ask for less than full evaluations, which predictors have none of; the others never do."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Everything that was evaluated, in order: ``codes: (n, n_choices)``, ``objectives: (n, m)``, ``violation: (n,)``."""
+    """Everything that was evaluated, in order: ``codes: (n, n_choices)``, ``objectives: (n, m)``, ``violation`` and ``fidelity (n,)``."""
 
     codes: Codes
     objectives: Floats
     violation: Floats
+    fidelity: Floats
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def best(self) -> int:
-        """The row with the least first objective among the feasible, else the one with the least violation."""
+        """The row with the least first objective among the feasible, else the one with the least violation; of the longest evaluated."""
         if not len(self):
             raise ConfigError("nothing was evaluated, so nothing is best")
-        return int(np.lexsort((self.objectives[:, 0], self.violation))[0])
+        return int(np.lexsort((self.objectives[:, 0], self.violation, -self.fidelity))[0])
 
 
 def search(strategy: Strategy, evaluate: Evaluate, *, trials: int, batch: int = 1) -> History:
-    """Ask, evaluate and tell until ``trials`` architectures were evaluated or the strategy is done."""
+    """Ask, evaluate and tell until ``trials`` full evaluations were spent, or the strategy is done."""
     if trials < 1 or batch < 1:
         raise ConfigError(f"a search needs at least 1 trial and a batch of at least 1, not {trials} and {batch}")
     codes: list[Codes] = []
     outcomes: list[Outcomes] = []
-    left = trials
-    # every round evaluates at least one trial, so there are at most `trials` rounds
-    for _ in range(trials):
-        asked = strategy.ask(min(batch, left))
+    fidelity: list[Floats] = []
+    left = float(trials)
+    # every round spends at least one evaluation of the finest fidelity
+    for _ in range(FINEST * trials):
+        room = min(batch, int(left + _ROUNDED))
+        if not room:
+            break
+        asked = strategy.ask(room)
         if not len(asked):
             break
-        if len(asked) > min(batch, left):
-            raise ValueError(f"the strategy proposed {len(asked)} trials where {min(batch, left)} were asked for")
+        if len(asked) > room:
+            raise ValueError(f"the strategy proposed {len(asked)} trials where {room} were asked for")
         told = evaluate(asked)
         strategy.tell(asked, told)
         codes.append(asked.codes)
         outcomes.append(told)
-        left -= len(asked)
-        if left == 0:
-            break
+        fidelity.append(np.full(len(asked), asked.fidelity))
+        left -= len(asked) * asked.fidelity
     if not codes:
-        return History(np.zeros((0, 0), np.int16), np.zeros((0, 1)), np.zeros(0))
-    return History(np.concatenate(codes), np.concatenate([o.objectives for o in outcomes]), np.concatenate([o.violation for o in outcomes]))
+        return History(np.zeros((0, 0), np.int16), np.zeros((0, 1)), np.zeros(0), np.zeros(0))
+    return History(
+        np.concatenate(codes),
+        np.concatenate([o.objectives for o in outcomes]),
+        np.concatenate([o.violation for o in outcomes]),
+        np.concatenate(fidelity),
+    )

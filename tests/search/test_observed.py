@@ -5,10 +5,11 @@ import pytest
 
 from hwnas.core.errors import ConfigError
 from hwnas.search.bayesian import Bayesian, expected_improvement
-from hwnas.search.gaussian import GaussianProcess, normal_scores
+from hwnas.search.gaussian import GaussianProcess
 from hwnas.search.local import LocalSearch
 from hwnas.search.observed import Observed
 from hwnas.search.once_for_all import OnceForAllEvolution
+from hwnas.search.scores import normal_scores
 from hwnas.search.strategy import STRATEGIES, Outcomes, Trials, search
 from tests.latency.tables import tiny_space
 from tests.search.models import SMALL, Weighted, everything

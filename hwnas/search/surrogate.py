@@ -1,0 +1,37 @@
+"""An ensemble that follows what was observed: trained anew whenever enough was added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hwnas.core.arch import Codes
+from hwnas.core.predict import Floats
+from hwnas.search.ensemble import Ensemble
+from hwnas.search.observed import Observed
+from hwnas.space.moves import encode
+
+Features = Callable[[Codes], Floats]
+_REFIT = 1.1
+
+
+class Surrogate:
+    """Predicts how good codes are, in normal scores; ``features: (n, n_choices) -> (n, p)`` default to the choices, one-hot."""
+
+    def __init__(self, known: Observed, features: Features | None) -> None:
+        self._known = known
+        self._features = features
+        self._ensemble: Ensemble | None = None
+        self._fitted = 0
+
+    def predict(self, codes: Codes) -> Floats:
+        """What every member says of ``codes: (n, n_choices)``, ``(members, n)``; larger is better."""
+        known = self._known
+        if self._ensemble is None or len(known.codes) >= _REFIT * self._fitted:
+            self._ensemble = Ensemble.of(self._seen(known.codes), known.scores(), known.rng)
+            self._fitted = len(known.codes)
+        return self._ensemble.predict(self._seen(codes))
+
+    def _seen(self, codes: Codes) -> Floats:
+        return encode(self._known.space, codes) if self._features is None else np.asarray(self._features(codes))

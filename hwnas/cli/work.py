@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli.console import Terminal, out, show_json, show_table
+from hwnas.cli.console import OUTSIDE, Terminal, out, show_json, show_table
 from hwnas.cli.options import Folder, Json, Quiet, open_workspace
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     statistic = {f"{r['statistic']} in the {r['regime']} state" for r in rows}
     typical = "typical is of the first attempt of each visit, disturbed or not"
     out.print(f"budgets are about {' and '.join(sorted(statistic))}; {typical}", soft_wrap=True, style="dim")
+    for r in (r for r in rows if not r["trusted"]):
+        out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {OUTSIDE}; the measured time counts", soft_wrap=True, style="dim")
     for r in rows:
         if r["int8"]:
             out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")
@@ -118,6 +120,9 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,
     regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
     threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="With which a budget is kept, as 0.9; 0.95 unless given, or what the measured networks can bound.")
+    ] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -126,7 +131,8 @@ def search(
 
     workspace = open_workspace(folder)
     workspace.device(device)
-    found = answer(workspace, Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads))
+    asked = Question(device, runtime, tuple(budget), precision, statistic, strategy, trials, regime, threads, confidence)
+    found = answer(workspace, asked)
     if json:
         show_json(found)
         return
@@ -145,6 +151,10 @@ def search(
             )
         )
     show_table(columns, rows)
+    out.print(f"latency by the {found['why']}; at most: with a confidence of {found['confidence']:.0%}", soft_wrap=True, style="dim")
+    for r in (r for r in found["budgets"] if not r["trusted"]):
+        advice = "export it and have it timed ('hwnas run' times every file), or measure more networks"
+        out.print(f"{r['budget']}: {OUTSIDE}; {advice}", soft_wrap=True, style="yellow")
     out.print(f"{found['evaluated']:,} architectures looked at; the whole front: {found['front_file']}", soft_wrap=True)
 
 

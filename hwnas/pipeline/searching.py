@@ -14,9 +14,10 @@ from hwnas.core.arch import SearchSpace
 from hwnas.core.errors import PredictorError, UnknownNameError
 from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
-from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, write_atomic
-from hwnas.latency.additive import AdditiveLatency
-from hwnas.latency.store import load_latency, save_latency
+from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, sha256_file, write_atomic
+from hwnas.latency.chosen import why
+from hwnas.latency.conformal import require_level
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
@@ -44,7 +45,10 @@ class StoredSpace:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is searched: budgets as written, for one target; None takes what the workspace and its device say."""
+    """What is searched: budgets as written, for one target; None takes what the workspace and its device say.
+
+    A subnet keeps a budget with probability ``confidence``; None takes the predictor's own.
+    """
 
     device: str
     runtime: str
@@ -55,6 +59,7 @@ class Question:
     trials: int | None = None
     regime: str = "quiet"
     threads: int | None = None
+    confidence: float | None = None
 
 
 def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> None:
@@ -63,9 +68,9 @@ def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> No
     write_atomic(store.predictors / SPACE, canonical_json(stored) + "\n")
 
 
-def publish_latency(store: Store, predictor: AdditiveLatency) -> None:
+def publish_latency(store: Store, predictor: TrustedLatency) -> None:
     """Store a latency predictor where `answer` finds it."""
-    save_latency(_latency_path(store, predictor.context, predictor.statistic), predictor)
+    predictor.save(_latency_path(store, predictor.context, predictor.statistic))
 
 
 def _latency_path(store: Store, context: Mapping[str, Any], statistic: str) -> Path:
@@ -106,8 +111,10 @@ def _named(preset: str, resolutions: tuple[int, ...]) -> str:
 def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     """The best subnet under each budget, as plain values; the whole front is written below ``runs/search/``."""
     limits = [LatencyLimit.parse(text) for text in question.budgets]
+    if question.confidence is not None:
+        require_level(question.confidence)
     space = stored_space(workspace)
-    latency = _latency(workspace, space, question)
+    latency, stored = _latency(workspace, space, question)
     accuracy = _accuracy(workspace, space)
     largest_ms = latency.largest_ms()
     budgets_ms = [limit.resolve_ms(largest_ms) for limit in limits]
@@ -121,19 +128,22 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
         trials=question.trials or config.trials,
         seed=workspace.config.seed,
     )
-    path = write_front(workspace.store, front, content_id([plain(question), space.id, latency.state()[0], workspace.config.seed]))
-    rows = [_row(space, front, text, budget_ms) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
-    return {"space": space.name, **asdict(question), "evaluated": front.evaluated, "front_file": str(path), "budgets": rows}
+    path = write_front(workspace.store, front, content_id([plain(question), space.id, stored, workspace.config.seed]))
+    rows = [_row(space, front, text, budget_ms, latency) for text, budget_ms in zip(question.budgets, budgets_ms, strict=True)]
+    model = {"confidence": latency.confidence, "model": latency.kind, "why": why(latency), "networks": latency.networks}
+    return {"space": space.name, **asdict(question), **model, "evaluated": front.evaluated, "front_file": str(path), "budgets": rows}
 
 
-def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> AdditiveLatency:
+def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[TrustedLatency, str]:
+    """The stored predictor, with the confidence that is asked for, and the hash of its file."""
     device = workspace.device(question.device)
     target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
     context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
         raise _not_stored(path.parent, {**context, "statistic": question.statistic})
-    return load_latency(path, space, statistic=question.statistic, **context)
+    predictor = TrustedLatency.load(path, space, statistic=question.statistic, **context)
+    return predictor.at(question.confidence), sha256_file(path)
 
 
 def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:
@@ -177,7 +187,7 @@ def write_front(store: Store, front: Front, key: str) -> Path:
     return path
 
 
-def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[str, Any]:
+def _row(space: SearchSpace, front: Front, text: str, budget_ms: float, latency: TrustedLatency) -> dict[str, Any]:
     best = front.best(budget_ms)
     arch = space.architecture(best.codes[0])
     return {
@@ -190,4 +200,5 @@ def _row(space: SearchSpace, front: Front, text: str, budget_ms: float) -> dict[
         "accuracy_std": float(best.accuracy_std[0]),
         "predicted_ms": float(best.latency_ms[0]),
         "predicted_hi_ms": float(best.upper_ms[0]),
+        "trusted": not latency.outside(best.codes)[0],
     }

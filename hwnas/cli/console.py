@@ -25,6 +25,9 @@ err = Console(stderr=True, highlight=False)
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
+OUTSIDE = "this subnet lies outside of what was measured on the device, where no bound holds"
+"""What is said of a prediction that is not trusted."""
+
 LOG_S = 30.0
 """How often a stage says how far it is where stderr is no terminal."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli.console import out, show_facts, show_json, show_table
+from hwnas.cli.console import OUTSIDE, out, show_facts, show_json, show_table
 from hwnas.cli.options import Folder, Json, open_workspace
 
 
@@ -33,7 +33,7 @@ def predict(
         show_json(found)
         return
     spread = "unknown: no whole networks in the table" if found["std_ms"] is None else f"{found['std_ms']:.4f}"
-    most = "unknown: no whole networks in the table" if found["at_most_ms"] is None else f"{found['at_most_ms']:.4f}"
+    most = spread if found["at_most_ms"] is None else f"{found['at_most_ms']:.4f} with a confidence of {found['confidence']:.0%}"
     context = f"{found['runtime']} {found['precision']}, threads {found['threads']}, batch {found['batch']}, {found['regime']}"
     show_facts(
         {
@@ -42,9 +42,12 @@ def predict(
             f"{found['statistic']} ms": f"{found['predicted_ms']:.4f}",
             "standard deviation ms": spread,
             "at most ms": most,
+            "by the": found["why"],
             "table": found["table"],
         }
     )
+    if found["trusted"] is False:
+        out.print(f"{OUTSIDE}: time it before you rely on this", soft_wrap=True, style="yellow")
     if blocks:
         show_table(("block", "ms"), [(row["block"], f"{row['ms']:.4f}") for row in found["blocks"]])
     else:

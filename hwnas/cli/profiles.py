@@ -138,6 +138,8 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
         figures = (f"{r['smallest_ms']:.4f}", f"{r['largest_ms']:.4f}", f"{100 * r['residual_std']:.1f}", share)
         shown.append((r["target"], r["blocks"], r["networks"], *figures, r["wide"], r["table"]))
     show_table(columns, shown)
+    for r in rows:
+        out.print(f"{r['target']}: {r['additivity']}; {r['model']}", soft_wrap=True)
     if any(r["wide"] for r in rows):
         out.print("wide: models whose 95 % interval is wider than the plan wanted; the device was disturbed", soft_wrap=True, style="dim")
     names = " or ".join(f"'hwnas table accept {device}'" for device in dict.fromkeys(r["device"] for r in rows))

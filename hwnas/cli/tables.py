@@ -12,11 +12,13 @@ from hwnas.cli.audits import check, diff
 from hwnas.cli.console import out, show_facts, show_json, show_table
 from hwnas.cli.imports import import_files, merge_files
 from hwnas.cli.options import Folder, Json, open_workspace
+from hwnas.config import CONFIG
 from hwnas.core.errors import TableError
 from hwnas.core.serial import plain, read_json
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import SCHEMA, read_table, write_table
-from hwnas.pipeline.tables import below, named_tables
+from hwnas.pipeline.tables import audited_table, below, named_tables
+from hwnas.workspace import Workspace
 
 app = typer.Typer(help="Latency tables: show, accept, import, compare, audit and merge them.", no_args_is_help=True)
 app.command("import")(import_files)
@@ -34,13 +36,14 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a table holds: where it was measured, how quiet the device was, its slowest blocks."""
-    workspace = None if name.endswith(".json") else open_workspace(folder)
+    workspace = open_workspace(folder) if (folder / CONFIG).is_file() or not name.endswith(".json") else None
     tables = [(path, read_table(path)) for path in named_tables(workspace, name, runtime)]
     if json:
-        show_json([_facts(path, table) | {"blocks": {k: m.quantile_ms("p50") for k, m in table.blocks.items()}} for path, table in tables])
+        blocks = [{"blocks": {k: m.quantile_ms("p50") for k, m in table.blocks.items()}} for _, table in tables]
+        show_json([_facts(path, table, workspace) | own for (path, table), own in zip(tables, blocks, strict=True)])
         return
     for path, table in tables:
-        show_facts(_facts(path, table))
+        show_facts(_facts(path, table, workspace))
         slowest = sorted(table.blocks.items(), key=lambda item: -item[1].quantile_ms("p50"))[:top]
         rows = []
         for key, m in slowest:
@@ -83,13 +86,14 @@ def accept(
         out.print(f"accepted {entry['file']}", soft_wrap=True)
 
 
-def _facts(path: Path, table: LatencyTable) -> dict[str, object]:
+def _facts(path: Path, table: LatencyTable, workspace: Workspace | None) -> dict[str, object]:
     context = dict(table.context.items())
     return {
         "file": str(path),
         **context,
         "blocks measured": len(table.blocks),
         "networks measured": len(table.networks),
+        "additivity": audited_table(table, workspace),
         **plain(table.facts),
         **_fallen_back(table),
     }

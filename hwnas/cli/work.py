@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli.console import Terminal, out, show_json, show_table
+from hwnas.cli.console import OUTSIDE, Terminal, out, show_json, show_table
 from hwnas.cli.found import search_recipes, show_limited, show_preflight
 from hwnas.cli.options import Folder, Json, Quiet, open_workspace
 from hwnas.core.errors import UsageError
@@ -66,6 +66,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     statistic = {f"{r['statistic']} in the {r['regime']} state" for r in rows}
     typical = "typical is of the first attempt of each visit, disturbed or not"
     out.print(f"budgets are about {' and '.join(sorted(statistic))}; {typical}", soft_wrap=True, style="dim")
+    for r in (r for r in rows if not r["trusted"]):
+        out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {OUTSIDE}; the measured time counts", soft_wrap=True, style="dim")
     for r in rows:
         if r["int8"]:
             out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")
@@ -131,6 +133,9 @@ def search(
     begin: Annotated[
         str | None, typer.Option("--begin-from", help="An earlier search of the space, for any device: begin from its front.")
     ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="With which a budget is kept, as 0.9; 0.95 unless given, or what the measured networks can bound.")
+    ] = None,
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
@@ -148,6 +153,7 @@ def search(
         trials,
         regime,
         threads,
+        confidence=confidence,
         limits=tuple(limit or ()),
         seed=seed,
         begin=begin,
@@ -179,6 +185,10 @@ def search(
             )
         )
     show_table(columns, rows)
+    out.print(f"latency by the {found['why']}; at most: with a confidence of {found['confidence']:.0%}", soft_wrap=True, style="dim")
+    for r in (r for r in found["budgets"] if not r["trusted"]):
+        advice = "export it and have it timed ('hwnas run' times every file), or measure more networks"
+        out.print(f"{r['budget']}: {OUTSIDE}; {advice}", soft_wrap=True, style="yellow")
     show_limited(found)
     out.print(
         f"{found['evaluated']:,} architectures looked at (search {found['run']}); the whole front: {found['front_file']}", soft_wrap=True

@@ -21,12 +21,15 @@ from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats, Prediction
 from hwnas.latency.blocksums import padded, sum_over_blocks
 from hwnas.latency.minimum import smallest
+from hwnas.latency.samples import require_samples
 from hwnas.latency.scale import Fit, fit_scale
 from hwnas.latency.table import LatencyTable
 from hwnas.space.family import blockwise, family_of
 
 KIND = "latency-additive"
 DEFAULT_QUANTILE = 0.95
+MIN_NETWORKS = 2
+"""Measured whole networks that a scale needs: one says nothing of how far off it is."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ class AdditiveLatency:
 
     def fit(self, codes: Codes, y: Floats) -> Self:
         """The same table with scale, intercept and residuals from ``y`` ms of whole networks, ``(n, n_choices)``, ``(n,)``."""
-        self.space.check(codes)
-        return replace(self, scaling=fit_scale(self.sums_ms(codes), y, overhead_ms=self.overhead_ms, quantile=self.quantile))
+        measured = require_samples(self.space, codes, y, at_least=MIN_NETWORKS, label=self.label)
+        return replace(self, scaling=fit_scale(self.sums_ms(codes), measured, overhead_ms=self.overhead_ms, quantile=self.quantile))
 
     def sums_ms(self, codes: Codes) -> Floats:
         """The plain sum of the blocks without overhead, ``(n, n_choices) int16 -> (n,)``."""

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas.core.arch import Codes
-from hwnas.core.errors import PredictorError
+from hwnas.core.arch import Codes, SearchSpace
+from hwnas.core.errors import PredictorError, TableError
 from hwnas.core.predict import Floats
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.agreement import Agreement, agreement
+from hwnas.latency.chosen import ENOUGH
 from hwnas.latency.samples import require_samples
 from hwnas.latency.scale import fit_scale
+from hwnas.latency.table import LatencyTable
 
 MIN_NETWORKS = 5
+NO_NETWORKS = "not known: no whole network was measured"
 ADDS_UP_WITHIN_10 = 0.95
 """Share of networks within 10 % of the scaled sum, each by a scale from the others, from which on a table adds up."""
 
@@ -42,10 +45,25 @@ class Additivity:
     @property
     def verdict(self) -> str:
         """One sentence for people."""
-        share = f"{self.scaled.within_10:.0%} of {self.scaled.networks} networks are within 10 % of the scaled sum of their blocks"
+        count, off = self.scaled.networks, f"off by {self.scaled.mape:.1%} on average"
+        share = f"{self.scaled.within_10:.0%} of {count} networks are within 10 % of the scaled sum of their blocks, {off}"
         if self.additive:
             return f"the table adds up: {share}"
-        return f"the table does not add up: {share}; the backend may fuse across blocks, so use the calibrated predictor"
+        instead = "takes over" if count >= ENOUGH else f"takes over from {ENOUGH} networks on: measure {ENOUGH - count} more"
+        return f"the table does not add up: {share}; the backend may fuse across blocks, the calibrated model {instead}"
+
+
+def audited(table: LatencyTable, space: SearchSpace) -> str:
+    """The verdict on a table by its networks of ``space``, or why there is none, in one line for people."""
+    networks = table.networks_of(space.id)
+    if not networks:
+        return f"not known: the whole networks are of another space than '{space.name}'" if table.networks else NO_NETWORKS
+    codes = np.concatenate([network.arch.codes for network in networks])
+    measured_ms = np.array([network.measurement.quantile_ms("p50") for network in networks])
+    try:
+        return additivity(AdditiveLatency.from_table(table, space), codes, measured_ms).verdict
+    except (PredictorError, TableError) as problem:
+        return f"not known: {problem}"
 
 
 def additivity(table: AdditiveLatency, codes: Codes, measured_ms: Floats) -> Additivity:

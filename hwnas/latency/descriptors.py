@@ -16,7 +16,7 @@ from hwnas.space.moves import encode
 
 
 def describe(space: SearchSpace, codes: Codes) -> Floats:
-    """``(n, n_choices) int16 -> (n, p) float64``."""
+    """``(n, n_choices) int16 -> (n, p) float64``; codes of another space raise `ConfigError`."""
     family = family_of(space)
     own = [view(codes)[:, 1:] for view in views(space).values()]
     if isinstance(family, Cellwise):

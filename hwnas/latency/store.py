@@ -1,35 +1,18 @@
-"""Latency predictors as files; a predictor of another space or context is refused."""
+"""Additive latency predictors as files hold them; a predictor of another space is refused."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 from hwnas.core.arch import SearchSpace
-from hwnas.core.artifacts import StoredPredictor, load_predictor, save_predictor
+from hwnas.core.artifacts import StoredPredictor
 from hwnas.core.errors import PredictorError
 from hwnas.latency.additive import KIND, AdditiveLatency
 from hwnas.latency.scale import Fit
 from hwnas.space.family import blockwise
 
 CONTEXT = ("device", "runtime", "precision", "threads", "batch", "regime")
-
-
-def save_latency(path: Path, predictor: AdditiveLatency) -> None:
-    """Store as ``path`` (``….json``) and ``….npz`` beside it."""
-    meta, arrays = predictor.state()
-    save_predictor(path, KIND, meta, arrays)
-
-
-def load_latency(path: Path, space: SearchSpace, **expected: Any) -> AdditiveLatency:
-    """The predictor at ``path``, which must be of ``space`` and of the ``expected`` context and statistic (``device="pi4"``).
-
-    Anything else, and a torn or changed file, raises `PredictorError`.
-    """
-    stored = load_predictor(path)
-    stored.require(KIND, space=space.id, **expected)
-    return restore_latency(space, stored)
 
 
 def restore_latency(space: SearchSpace, stored: StoredPredictor) -> AdditiveLatency:
@@ -47,7 +30,7 @@ def restore_latency(space: SearchSpace, stored: StoredPredictor) -> AdditiveLate
             times_ms=times,
             quantile=float(meta["quantile"]),
             scaling=_fit(stored),
-            measured_largest_ms=_time(meta["measured_largest_ms"]),
+            measured_largest_ms=optional_time(meta["measured_largest_ms"]),
         )
     except KeyError as problem:
         raise PredictorError(
@@ -57,7 +40,8 @@ def restore_latency(space: SearchSpace, stored: StoredPredictor) -> AdditiveLate
         raise PredictorError(f"{path}: not a latency predictor as this version writes it ({problem}); fit it again") from None
 
 
-def _time(value: Any) -> float | None:
+def optional_time(value: Any) -> float | None:
+    """A stored time above 0, in ms, or None; anything else raises ``ValueError`` or ``TypeError``."""
     if value is not None and not 0 < float(value) < math.inf:
         raise ValueError(f"a time of {value} ms")
     return None if value is None else float(value)

@@ -22,16 +22,17 @@ RESOLUTION = "resolution"
 
 
 def views(space: SearchSpace) -> Mapping[str, View]:
-    """The views of a space by name; each is ``(n, n_choices) int16 -> (n, p) float64``."""
+    """The views of a space by name; each is ``(n, n_choices) int16 -> (n, p) float64``, and codes of another space raise `ConfigError`."""
     family = family_of(space)
     if isinstance(family, Cellwise):
         names = tuple(family.executed(space, np.zeros((1, len(space.choices)), dtype=np.int16)))
-        return {name: _with_constant(partial(_executed, family, space, name)) for name in names}
-    return {"chosen": _with_constant(lambda codes: _chosen(space, codes))}
+        return {name: _with_constant(space, partial(_executed, family, space, name)) for name in names}
+    return {"chosen": _with_constant(space, lambda codes: _chosen(space, codes))}
 
 
-def _with_constant(view: View) -> View:
+def _with_constant(space: SearchSpace, view: View) -> View:
     def features(codes: Codes) -> Floats:
+        space.check(codes)
         own = view(codes)
         return np.concatenate([np.ones((len(own), 1)), own], axis=1)
 

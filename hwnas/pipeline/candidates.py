@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hwnas.core.arch import Architecture
 from hwnas.core.predict import LatencyModel, Predictor
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Goal
@@ -24,7 +25,7 @@ class Pick:
     """A subnet to try: what was predicted of it, and its accuracy on the validation part as part of the supernet (shares).
 
     ``accuracy_expected`` joins the two. The best of several measured accuracies is the one with the luckiest error; the prediction, which
-    many subnets bear, holds it down.
+    many subnets bear, holds it down. ``trusted`` is False where the latency lies outside of what the device's table has measured.
     """
 
     arch: Architecture
@@ -33,6 +34,7 @@ class Pick:
     accuracy_predicted: float
     accuracy_val: float
     accuracy_expected: float
+    trusted: bool = True
 
 
 def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float]) -> Front:
@@ -41,7 +43,7 @@ def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_m
     return find_front(ctx.space, latency, accuracy, budgets_ms, strategy=config.strategy, trials=config.trials, seed=ctx.config.seed)
 
 
-def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) -> Mapping[Goal, list[Pick]]:
+def picked(ctx: Context, trained: Trained, latency: TrustedLatency, front: Front, goals: Sequence[Goal]) -> Mapping[Goal, list[Pick]]:
     """Candidates for each goal, best first. What is looked at for a smaller budget also stands for a larger one."""
     pool: dict[Architecture, Pick] = {}
     out: dict[Goal, list[Pick]] = {}
@@ -53,7 +55,8 @@ def picked(ctx: Context, trained: Trained, front: Front, goals: Sequence[Goal]) 
         for position, row in enumerate(shortlists[goal].codes):
             arch = ctx.space.architecture(row)
             if arch not in pool:
-                pool[arch] = _pick(ctx, trained, shortlists[goal], position, arch)
+                own = _pick(ctx, trained, shortlists[goal], position, arch)
+                pool[arch] = replace(own, trusted=not latency.outside(arch.codes)[0])
         out[goal] = order([p for p in pool.values() if p.predicted_hi_ms <= goal.budget_ms], goal.budget_ms)
     return out
 

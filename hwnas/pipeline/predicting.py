@@ -11,7 +11,7 @@ from hwnas.core.arch import SearchSpace
 from hwnas.core.device import QUANTILES
 from hwnas.core.errors import PredictorError
 from hwnas.core.registry import require_known
-from hwnas.latency.additive import AdditiveLatency
+from hwnas.latency.chosen import chosen_latency, why
 from hwnas.latency.importing import SPACE_FACT, covered_space
 from hwnas.latency.table import LatencyTable
 from hwnas.pipeline.searching import stored_space
@@ -27,8 +27,8 @@ def predict(
     """What the table of ``device`` in the context ``asked`` for says of the subnet ``text``, as plain values in ms.
 
     The space is ``space``, else the one that the table was imported for, else that of the workspace. Where the table has no whole
-    networks, ``std_ms`` and ``at_most_ms`` are None: how far a sum of blocks is off is not known then. A block that is not in the table
-    and an architecture of another space raise errors that name them.
+    networks, ``std_ms``, ``at_most_ms``, ``confidence`` and ``trusted`` are None: how far a sum of blocks is off is not known then. A block
+    that is not in the table and an architecture of another space raise errors that name them.
     """
     require_known("statistic", statistic, QUANTILES)
     path, table = one_table(workspace, device, asked)
@@ -36,8 +36,9 @@ def predict(
     searched = stored_space(workspace) if named is None else _covered(table, str(named), workspace.store.root, text)
     arch = find_architecture(searched, workspace.store.root, text)
     table = table.at_resolution(family_of(searched).resolution(searched, arch))
-    model = AdditiveLatency.from_table(table, searched, statistic=statistic)
-    if model.scaling is None and statistic != "p50":
+    model = chosen_latency(table, searched, statistic=statistic)
+    bounded = model.intervals is not None
+    if not bounded and statistic != "p50":
         raise PredictorError(
             f"{table.label}: no {statistic} is known without measured whole networks of space '{searched.name}'; ask for p50"
         )
@@ -53,9 +54,13 @@ def predict(
         "statistic": statistic,
         "predicted_ms": float(predicted.mean[0]),
         "std_ms": None if math.isnan(std) else std,
-        "at_most_ms": None if model.scaling is None else float(model.upper(arch.codes)[0]),
-        "networks": 0 if model.scaling is None else len(model.scaling.residuals),
-        "blocks": [{"block": block.key, "ms": table.entries[block.key].quantile_ms(model.block_statistic)} for block in blocks],
+        "at_most_ms": float(model.upper(arch.codes)[0]) if bounded else None,
+        "confidence": model.confidence if bounded else None,
+        "trusted": not model.outside(arch.codes)[0] if bounded else None,
+        "model": model.kind,
+        "why": why(model),
+        "networks": model.networks,
+        "blocks": [{"block": block.key, "ms": table.entries[block.key].quantile_ms("p50")} for block in blocks],
         "table": str(path),
     }
 

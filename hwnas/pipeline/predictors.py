@@ -13,7 +13,7 @@ from hwnas.core.errors import PredictorError, TableError
 from hwnas.core.predict import Floats, Predictor
 from hwnas.core.registry import suggest
 from hwnas.latency.additive import AdditiveLatency
-from hwnas.latency.additivity import additivity
+from hwnas.latency.additivity import additivity, audited
 from hwnas.latency.conformal import Intervals
 from hwnas.latency.evaluate import Evaluation, evaluate
 from hwnas.latency.predictors import DEFAULT, PREDICTORS, Known
@@ -22,8 +22,8 @@ from hwnas.latency.table import LatencyTable, table_path
 from hwnas.latency.tablefile import read_table
 from hwnas.latency.transfer import MIN_DEVICES, DevicePrior, Source
 from hwnas.latency.trusted import TrustedLatency
-from hwnas.pipeline.searching import SPACE, stored_space
-from hwnas.space.family import SpaceOptions, blockwise, find_space
+from hwnas.pipeline.tables import known_space
+from hwnas.space.family import blockwise
 from hwnas.space.moves import sample
 from hwnas.workspace import Workspace
 
@@ -98,13 +98,15 @@ def _plot(found: Evaluation, path: Path, asked: Asked) -> tuple[Path, ...]:
 
 def _work(workspace: Workspace, asked: Asked) -> _Work:
     kind = PREDICTORS.get(asked.kind)
-    space = _space(workspace)
+    space = known_space(workspace)
     table = read_table(_table_file(workspace, asked))
     networks = table.networks_of(space.id)
     if not networks:
         raise PredictorError(f"{table.label}: the table has no whole network of space '{space.name}'; run 'hwnas profile {asked.device}'")
-    additive = None
-    if not table.missing(blockwise(space).vocabulary(space)):
+    additive, words = None, blockwise(space).vocabulary(space)
+    if kind.needs == "table":
+        table.require_blocks(words)
+    if not table.missing(words):
         additive = AdditiveLatency.from_table(table, space, statistic=asked.statistic)
     sources = tuple(_sources(workspace, space, asked)) if kind.needs == "devices" else ()
     prior = DevicePrior.learn(space, sources) if sources else None
@@ -116,13 +118,6 @@ def _work(workspace: Workspace, asked: Asked) -> _Work:
     measured = np.array([network.measurement.quantile_ms(asked.statistic) for network in networks])
     predictor = kind.make(Known(space, table.context, additive, prior))
     return _Work(space, table, additive, predictor, prior, sources, codes, measured)
-
-
-def _space(workspace: Workspace) -> SearchSpace:
-    """That of the stored predictors; of accepted tables alone, the workspace's preset."""
-    if (workspace.store.predictors / SPACE).is_file():
-        return stored_space(workspace)
-    return find_space(workspace.config.space.preset, SpaceOptions(resolutions=workspace.config.space.resolutions))
 
 
 def _table_file(workspace: Workspace, asked: Asked) -> Path:
@@ -153,7 +148,7 @@ def _sources(workspace: Workspace, space: SearchSpace, asked: Asked) -> list[Sou
 
 def _audited(work: _Work) -> dict[str, Any]:
     if work.additive is None:
-        return {"additivity": "unknown: the table lacks blocks of the space"}
+        return {"additivity": audited(work.table, work.space)}
     report = additivity(work.additive, work.codes, work.measured_ms)
     return {"additivity": report.verdict, "measured_to_sum": report.ratio, "sum_mape": report.scaled.mape}
 

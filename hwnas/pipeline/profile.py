@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hwnas.core.arch import Architecture
 from hwnas.core.device import MeasurePlan
 from hwnas.core.errors import PredictorError
 from hwnas.core.serial import content_id, sha256_file, write_atomic
 from hwnas.export.level import OnnxLevel
-from hwnas.latency.additive import AdditiveLatency
+from hwnas.latency.additivity import audited
+from hwnas.latency.chosen import chosen_latency, why
 from hwnas.latency.table import LatencyTable, Network, table_path
 from hwnas.latency.tablefile import read_table, samples_path
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.identity import Identity
@@ -36,10 +40,14 @@ class Profile:
     paths: Mapping[str, Path]
     journal: Path | None
     id: str
+    _predictors: dict[tuple[str, str, str], TrustedLatency] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def predictor(self, ctx: Context, *, regime: str, statistic: str) -> AdditiveLatency:
-        """Predicts ``statistic`` of networks in ``regime``."""
-        return AdditiveLatency.from_table(self.tables[regime], ctx.space, statistic=statistic)
+    def predictor(self, ctx: Context, *, regime: str, statistic: str) -> TrustedLatency:
+        """Predicts ``statistic`` of networks in ``regime``; fitted once."""
+        key = (ctx.space.id, regime, statistic)
+        if key not in self._predictors:
+            self._predictors[key] = chosen_latency(self.tables[regime], ctx.space, statistic=statistic)
+        return self._predictors[key]
 
     @property
     def regime(self) -> str:
@@ -63,7 +71,9 @@ class Profile:
             "networks": len(table.networks),
             "smallest_ms": float(smallest[0]),
             "largest_ms": largest,
-            "residual_std": None if predictor.scaling is None else predictor.scaling.relative_std,
+            "residual_std": None if predictor.intervals is None else float(np.sqrt(np.mean(predictor.intervals.scores**2))),
+            "model": why(predictor),
+            "additivity": audited(table, ctx.space),
             "quiet_share": table.facts.get("quiet_share"),
             "wide": sum(bool(m.facts.get("wide")) for m in (*table.entries.values(), *networks)),
             "table": self.paths[self.regime].name,

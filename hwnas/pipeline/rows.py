@@ -18,6 +18,7 @@ def verdict_of(outcome: Outcome) -> str:
 def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
     """One entry of ``targets`` in ``hwnas run --json``. Accuracies are shares, times in ms, sizes in bytes.
 
+    ``trusted`` is False where the prediction lies outside of what the table has measured: the measured time alone counts there.
     ``anchored_error`` is `Timing.anchored_error`: None, or by what share a time of a busy device may be off in the regime of the budget.
     """
     goal, chosen = outcome.goal, outcome.chosen
@@ -36,6 +37,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "accuracy_test": accuracy_on_test(ctx, chosen.built, chosen.built.main),
         "predicted_ms": chosen.pick.predicted_ms,
         "predicted_hi_ms": chosen.pick.predicted_hi_ms,
+        "trusted": chosen.pick.trusted,
         "measured_ms": chosen.timing.measured_ms,
         "measured_ci_ms": [low, high],
         "measured_typical_ms": chosen.timing.typical_ms,

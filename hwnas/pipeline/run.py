@@ -15,6 +15,7 @@ from hwnas import __version__
 from hwnas.core.errors import BudgetMissed, ConfigError, DeviceFaster
 from hwnas.core.serial import content_id, plain, write_atomic
 from hwnas.export.exporter import exporter_for
+from hwnas.latency.chosen import why
 from hwnas.pipeline.accuracy import Trained, accuracy_model
 from hwnas.pipeline.candidates import picked, searched
 from hwnas.pipeline.context import Context
@@ -111,8 +112,9 @@ def _goals(ctx: Context, recipes: Mapping[str, Recipe], profiles: Mapping[Target
 def _deploy(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]) -> list[Outcome]:
     recipe = goals[0].recipe
     latency = bench.profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
+    ctx.reporter.expect(f"{bench.profile.target.label}: searching by the {why(latency)}; bounds of {latency.confidence:.0%}")
     front = searched(ctx, latency, accuracy_model(ctx, trained), [goal.budget_ms for goal in goals])
-    return deployed(ctx, trained, bench, goals, picked(ctx, trained, front, goals))
+    return deployed(ctx, trained, bench, goals, picked(ctx, trained, latency, front, goals))
 
 
 def _verification_journal(ctx: Context, profile: Profile) -> Path:

@@ -17,8 +17,9 @@ from hwnas.core.predict import LatencyModel
 from hwnas.core.registry import require_known, suggest
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT, canonical_json, content_id, parse, plain, read_json, sha256_file, write_atomic
-from hwnas.latency.additive import AdditiveLatency
-from hwnas.latency.store import load_latency, save_latency
+from hwnas.latency.chosen import why
+from hwnas.latency.conformal import require_level
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.limits import Asked, limits_of, worst_of
 from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
@@ -51,7 +52,10 @@ class StoredSpace:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is searched: budgets as written, for one target; None takes what the workspace and its device say."""
+    """What is searched: budgets as written, for one target; None takes what the workspace and its device say.
+
+    A subnet keeps a budget with probability ``confidence``; None takes the predictor's own.
+    """
 
     device: str
     runtime: str
@@ -65,6 +69,7 @@ class Question:
     limits: tuple[str, ...] = ()
     seed: int | None = None
     begin: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Problem:
     """
 
     models: Models
-    latency: AdditiveLatency
+    latency: TrustedLatency
     budgets_ms: tuple[float, ...]
     strategy: str
     trials: int
@@ -90,9 +95,9 @@ def publish_space(store: Store, space: SearchSpace, options: SpaceOptions) -> No
     write_atomic(store.predictors / SPACE, canonical_json(stored) + "\n")
 
 
-def publish_latency(store: Store, predictor: AdditiveLatency) -> None:
+def publish_latency(store: Store, predictor: TrustedLatency) -> None:
     """Store a latency predictor where `answer` finds it."""
-    save_latency(_latency_path(store, predictor.context, predictor.statistic), predictor)
+    predictor.save(_latency_path(store, predictor.context, predictor.statistic))
 
 
 def _latency_path(store: Store, context: Mapping[str, Any], statistic: str) -> Path:
@@ -133,6 +138,8 @@ def _named(preset: str, resolutions: tuple[int, ...]) -> str:
 def posed(workspace: Workspace, question: Question) -> Problem:
     """What is asked, as models and numbers; whatever is missing or wrong raises a typed error."""
     budgets = [LatencyLimit.parse(text) for text in question.budgets]
+    if question.confidence is not None:
+        require_level(question.confidence)
     asked = [Asked.parse(text) for text in question.limits]
     space = stored_space(workspace)
     latency, stored = _latency(workspace, space, question)
@@ -180,10 +187,13 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     path = write_front(workspace.store, front, key)
     target = {**problem.latency.context, "statistic": question.statistic}
     evaluated = write_evaluated(workspace.store, front, key, {"run": key, **target, **settings})
+    latency = problem.latency
+    model = {"confidence": latency.confidence, "model": latency.kind, "why": why(latency), "networks": latency.networks}
     found = {
         "space": space.name,
         **asdict(question),
         **settings,
+        **model,
         "evaluated": front.evaluated,
         "bound": front.bound,
         "preflight": {"rows": plain(before.rows), "together": list(before.together)},
@@ -194,15 +204,16 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     return {"run": key, **found, "front_file": str(path), "evaluated_file": str(evaluated)}
 
 
-def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[AdditiveLatency, str]:
-    """The stored predictor, and the hash of its file."""
+def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[TrustedLatency, str]:
+    """The stored predictor, with the confidence that is asked for, and the hash of its file."""
     device = workspace.device(question.device)
     target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
     context = {**asdict(target), "regime": question.regime}
     path = _latency_path(workspace.store, context, question.statistic)
     if not path.is_file():
         raise _not_stored(path.parent, {**context, "statistic": question.statistic})
-    return load_latency(path, space, statistic=question.statistic, **context), sha256_file(path)
+    predictor = TrustedLatency.load(path, space, statistic=question.statistic, **context)
+    return predictor.at(question.confidence), sha256_file(path)
 
 
 def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | UnknownNameError:
@@ -260,4 +271,5 @@ def _row(problem: Problem, front: Front, text: str, budget_ms: float) -> dict[st
         "predicted_ms": float(best.latency_ms[0]),
         "predicted_hi_ms": float(best.upper_ms[0]),
         "limited": {limit.resource.name: float(limit.resource.cost(best.codes)[0]) for limit in problem.models.limits},
+        "trusted": not problem.latency.outside(best.codes)[0],
     }

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from hwnas.core.arch import SearchSpace, constants_of
-from hwnas.core.errors import ConfigError, TableError
+from hwnas.core.errors import ConfigError, PredictorError, TableError
 from hwnas.core.registry import suggest
+from hwnas.latency.additivity import NO_NETWORKS, audited
 from hwnas.latency.importing import RESOLUTIONS_FACT, SPACE_FACT
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import read_table, stored_at, write_table
@@ -79,6 +80,26 @@ def one_table(workspace: Workspace, device: str, asked: Mapping[str, str | int |
         there = "; ".join(path.stem for path, _ in fitting)
         raise ConfigError(f"device '{device}' has several tables ({there}); say which with --runtime, --precision, --threads or --regime")
     return fitting[0]
+
+
+def known_space(workspace: Workspace) -> SearchSpace:
+    """That of the stored predictors; of accepted tables alone, the workspace's preset."""
+    if has_space(workspace):
+        return stored_space(workspace)
+    asked = workspace.config.space
+    return find_space(asked.preset, SpaceOptions(resolutions=asked.resolutions))
+
+
+def audited_table(table: LatencyTable, workspace: Workspace | None) -> str:
+    """Whether a table adds up, or why that is not known, in one line for people; its networks are known by the workspace's space."""
+    if not table.networks:
+        return NO_NETWORKS
+    if workspace is None:
+        return "not known: what its whole networks are is known in its workspace alone; name that with --workspace"
+    try:
+        return audited(table, known_space(workspace))
+    except PredictorError as problem:
+        return f"not known: {problem}"
 
 
 def spaces_of(table: LatencyTable, workspace: Workspace | None, name: str | None, resolutions: Sequence[int]) -> tuple[SearchSpace, ...]:

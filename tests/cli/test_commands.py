@@ -156,13 +156,13 @@ def test_a_share_means_the_same_to_search_and_run(capsys, copy, finished):
 def test_search_takes_the_regime_and_the_threads_that_are_asked_for(capsys, copy):
     from dataclasses import replace
 
-    from hwnas.latency.store import load_latency
+    from hwnas.latency.trusted import TrustedLatency
     from hwnas.pipeline.searching import publish_latency, stored_space
     from hwnas.workspace import Workspace
 
     workspace = Workspace.open(copy)
     store = workspace.store
-    quiet = load_latency(store.predictors / "latency" / "toy" / "litert-fp32-t1-b1-quiet-p50.json", stored_space(workspace))
+    quiet = TrustedLatency.load(store.predictors / "latency" / "toy" / "litert-fp32-t1-b1-quiet-p50.json", stored_space(workspace))
     slower = {**quiet.context, "regime": "typical", "threads": 2}
     publish_latency(store, replace(quiet, context=slower, measured_largest_ms=2 * quiet.largest_ms()))
     words = ("search", "--device", "toy", "--runtime", "litert", "--budget", "50%", "-w", copy)

@@ -21,10 +21,14 @@ def root(tmp_path_factory):
     (folder / "hwnas.toml").write_text(TOML + "resolutions = [20]\n")
     for name in ("devices", "export"):
         (folder / name).mkdir()
-    for seed, device in enumerate(("board", "phone", "tablet", "laptop", "bare")):
+    for seed, device in enumerate(("board", "phone", "tablet", "laptop", "bare", "partial")):
         (folder / "devices" / f"{device}.toml").write_text(DEVICE)
         table = make_table(tiny_space(), device=device, networks=40, seed=seed)
-        write_table(replace(table, networks={}) if device == "bare" else table, folder / "latency_tables")
+        if device == "bare":
+            table = replace(table, networks={})
+        if device == "partial":
+            table = replace(table, entries=dict(sorted(table.entries.items())[1:]))
+        write_table(table, folder / "latency_tables")
     return folder
 
 
@@ -63,9 +67,16 @@ def test_a_plot_is_drawn_twice(root, capsys, tmp_path):
     assert [Path(file).read_bytes() for file in again["plots"]] == [png, svg]
 
 
+def test_blocks_that_are_lacking_are_learned_from_whole_networks_and_named(root, capsys):
+    found = hw_json(capsys, "predictor", "fit", "partial", "--runtime", "onnxruntime", "-w", root)
+    assert (found["kind"], found["networks"]) == ("calibrated", 40)
+    assert "blocks are not in the table, first" in found["additivity"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("fit", "partial", "--runtime", "onnxruntime", "--kind", "additive"), "blocks are not in the table, first"),
         (("fit", "bare", "--runtime", "onnxruntime"), "the table has no whole network of space 'tiny-32'"),
         (("fit", "board", "--runtime", "onnxruntime", "--kind", "calibratd"), "did you mean 'calibrated'?"),
         (("eval", "board", "--runtime", "litert"), "no table litert-fp32-t1-b1-quiet of device 'board'; did you mean 'onnxruntime-fp32"),

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwnas.core.artifacts import load_predictor, save_predictor
 from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Prediction
 from hwnas.latency.calibrated import CalibratedLatency
@@ -65,9 +66,11 @@ def test_scores_are_borrowed_from_devices_that_are_taken_as_new_in_turn() -> Non
         Intervals.from_other_devices(DevicePrior.learn(SPACE, OTHERS[:2]), OTHERS[:2], count=10)
 
 
+@pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("kind", ["calibrated", "additive"])
-def test_a_trusted_predictor_survives_its_file(kind: str, tmp_path: Path) -> None:
-    made = TrustedLatency(SPACE, TABLE.context, "p50", kind, PREDICTORS.get(kind).make(KNOWN)).fit(CODES[TRAIN], MEASURED[TRAIN])
+def test_a_trusted_predictor_survives_its_file(kind: str, relative: bool, tmp_path: Path) -> None:
+    unfitted = TrustedLatency(SPACE, TABLE.context, "p50", kind, PREDICTORS.get(kind).make(KNOWN), measured_largest_ms=3.25)
+    made = unfitted.fit(CODES[TRAIN], MEASURED[TRAIN], relative=relative)
     made.save(tmp_path / "p.json")
     again = TrustedLatency.load(tmp_path / "p.json", SPACE, device=TABLE.device, statistic="p50")
     assert again.label == made.label == "bench/onnxruntime"
@@ -75,8 +78,22 @@ def test_a_trusted_predictor_survives_its_file(kind: str, tmp_path: Path) -> Non
     np.testing.assert_allclose(again.bounds(CODES[TEST], 0.9)[0], made.bounds(CODES[TEST], 0.9)[0], rtol=1e-13)
     np.testing.assert_array_equal(again.outside(CODES), made.outside(CODES))
     assert np.mean(MEASURED[TEST] <= again.upper(CODES[TEST])) > 0.88
-    with pytest.raises(PredictorError, match="statistic p50, not p90"):
-        TrustedLatency.load(tmp_path / "p.json", SPACE, statistic="p90")
+    assert (again.largest_ms(), again.networks) == (3.25, len(TRAIN))
+    share = again.upper(CODES[TEST]) / again.predict(CODES[TEST]).mean
+    assert (np.ptp(share) < 1e-12) == (relative or kind == "additive")
+    for name, wrong in (("device", "pi4"), ("runtime", "litert"), ("threads", 2), ("regime", "busy"), ("statistic", "p90")):
+        with pytest.raises(PredictorError, match=f"the predictor is of {name} .*, not {wrong}"):
+            TrustedLatency.load(tmp_path / "p.json", SPACE, **{name: wrong})
+
+
+@pytest.mark.parametrize("lacking", ["relative", "measured_largest_ms", "domain"])
+def test_a_file_of_another_version_is_refused(lacking: str, tmp_path: Path) -> None:
+    made = TrustedLatency(SPACE, TABLE.context, "p50", "additive", ADDITIVE).fit(CODES[:20], MEASURED[:20])
+    made.save(tmp_path / "p.json")
+    stored = load_predictor(tmp_path / "p.json")
+    save_predictor(tmp_path / "p.json", stored.kind, {k: v for k, v in stored.meta.items() if k != lacking}, stored.arrays)
+    with pytest.raises(PredictorError, match=f"not a predictor as this version writes it \\('{lacking}'\\); fit it again"):
+        TrustedLatency.load(tmp_path / "p.json", SPACE)
 
 
 def test_a_candidate_outside_of_what_was_measured_is_flagged() -> None:

@@ -56,10 +56,10 @@ def draw_progress(runs: Mapping[str, Sequence[Floats]], path: Path, *, title: st
         begun = int(np.argmax(np.isfinite(values).all(axis=0)))
         x = np.arange(begun, length) + 1
         shown = f"{label}, {len(series)} seed" + "s" * (len(series) > 1)
-        axes.plot(x, np.median(values[:, begun:], axis=0), color=f"C{number}", label=shown)
+        axes.plot(x, np.median(values[:, begun:], axis=0), color=f"C{number}", label=shown, drawstyle="steps-post")
         if len(series) > 1:
             low, high = np.percentile(values[:, begun:], _BAND, axis=0)
-            axes.fill_between(x, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+            axes.fill_between(x, low, high, color=f"C{number}", alpha=0.2, linewidth=0, step="post")
     axes.set(xlabel="architectures evaluated", ylabel="best predicted accuracy so far, %", title=title, xscale="log")
     axes.legend(loc="lower right")
     return save(figure, path)

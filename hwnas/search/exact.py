@@ -27,8 +27,7 @@ from hwnas.search.structure import Decomposition, decompose
 from hwnas.search.sums import solve_sums
 
 _MATCH = 1e-7
-_ROUNDS = 12
-_STEP = 8.0
+_ROUNDS = 16
 _POLISHED, _STARTS, _PAIRS, _KEPT = 20_000, 8, 200, 64
 
 
@@ -67,13 +66,12 @@ class _Solved:
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """Cost, loss and the limited sums, ``used - 1``, of all parts; ``scale (k,)``: the loss that a whole limit is worth on average."""
+    """Cost, loss and the limited sums, ``used - 1``, of all parts; ``forbidden`` is the loss of a part above a limit on the largest."""
 
     models: Models
     soft: tuple[Limit, ...]
     sums: Decomposition
     forbidden: float
-    scale: Floats
 
     @classmethod
     def of(cls, models: Models) -> _Priced:
@@ -86,7 +84,7 @@ class _Priced:
         sums = decompose(models.space, values)
         reach = sum((np.ptp(part.table, axis=(0, 1)) for part in sums.parts), np.zeros(len(sums.constant)))
         # one forbidden part outweighs all that the others can bring
-        return cls(models, soft, sums, 2 * float(reach[1]) + 1, reach[1] / np.maximum(reach[3:], 1e-12))
+        return cls(models, soft, sums, 2 * float(reach[1]) + 1)
 
     def score(self, archive: Archive, prices: Floats) -> _Solved:
         """The front at these prices, all of it into ``archive``; a model that is off its sums there raises `PredictorError`."""
@@ -109,19 +107,19 @@ class _Priced:
 def _bounded(priced: _Priced, archive: Archive, budget_ms: float) -> float:
     """What no accuracy within one budget and all limits is above; what is found on the way goes into ``archive``."""
     prices = np.zeros(len(priced.soft))
-    low, high = prices.copy(), np.full(len(prices), np.inf)
     bound = np.inf
     for _ in range(_ROUNDS):
         front = priced.score(archive, prices)
         best = int(np.searchsorted(front.cost, budget_ms * (1 + 1e-12), side="right")) - 1
-        bound = min(bound, front.off - float(front.loss[best]))
+        reached = front.off - float(front.loss[best])
+        bound = min(bound, reached)
         found = archive.all()
-        if bound - float(found.accuracy[found.fitting(budget_ms)[0]]) <= 2 * front.off:
+        known = float(found.accuracy[found.fitting(budget_ms)[0]])
+        if bound - known <= 2 * front.off:
             break
-        over = front.used[best] > 0
-        low, high = np.where(over, prices, low), np.where(over, high, prices)
-        middle = np.sqrt(np.maximum(low, priced.scale / _STEP**4) * np.where(np.isinf(high), low * _STEP**2, high))
-        prices = np.where(over & (prices == 0), priced.scale, np.where(over | (prices > 0), middle, 0.0))
+        over = np.where((prices > 0) | (front.used[best] > 0), front.used[best], 0.0)
+        # Polyak 1969, doi:10.1016/0041-5553(69)90061-5: as far as the known accuracy would be met if all were linear
+        prices = np.maximum(0.0, prices + over * (reached - known) / max(float(over @ over), 1e-12))
     return bound
 
 

@@ -35,10 +35,14 @@ class Models:
     def used_ms(self, codes: Codes, budget_ms: float) -> Floats:
         """The budget's share that the tightest constraint uses, in ms: at most ``budget_ms`` where all are kept, ``(n,)``.
 
-        Without limits that is the latency's bound.
+        Without limits that is the latency's bound. A limit on the largest part counts only where it is missed: how near it is says little
+        of what else there is room for.
         """
-        upper = self.latency.upper(codes)
-        return np.maximum(upper, budget_ms * ratio(self.limits, codes)) if self.limits else upper
+        used = self.latency.upper(codes)
+        for limit in self.limits:
+            own = budget_ms * ratio([limit], codes)
+            used = np.maximum(used, np.where(own > budget_ms, own, 0.0) if limit.hard else own)
+        return used
 
 
 class Solver(Protocol):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.search._nasbench import position, ranks
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.predict import Floats
+from hwnas.search.observed import Features
 from hwnas.search.strategy import STRATEGIES, Outcomes, Strategy, Trials
 
 _FREE = 50
@@ -25,7 +26,10 @@ _FREE = 50
 
 @dataclass(frozen=True)
 class Problem:
-    """Maximise ``accuracy (n,)`` of ``codes (n, n_choices)`` where ``cost (n,)`` is at most ``limit``."""
+    """Maximise ``accuracy (n,)`` of ``codes (n, n_choices)`` where ``cost (n,)`` is at most ``limit``.
+
+    ``features`` are for strategies that learn from any; without them, the choices are.
+    """
 
     name: str
     space: SearchSpace
@@ -33,6 +37,7 @@ class Problem:
     accuracy: Floats
     cost: Floats
     limit: float
+    features: Features | None = None
 
     @cached_property
     def _where(self) -> NDArray[np.intp]:
@@ -57,7 +62,8 @@ class Problem:
 def regret(problem: Problem, name: str, *, queries: int, batch: int, seed: int) -> Floats:
     """The regret to the true optimum after each query, ``(queries,)``."""
     make: Callable[..., Strategy] = STRATEGIES.get(name)
-    options = {"limits": problem.violation} if "limits" in inspect.signature(make).parameters else {}
+    offered = {"limits": problem.violation, "features": problem.features}
+    options = {key: value for key, value in offered.items() if key in inspect.signature(make).parameters}
     strategy = make(problem.space, seed=seed, **options)
     found: list[float] = []
     # proposals beyond the limit are free, but not for ever

@@ -1,6 +1,7 @@
 """How far from the true optimum each strategy is on NAS-Bench-Macro, unconstrained, after 50, 150 and 500 queries.
 
-A query reads the mean CIFAR-10 accuracy of one architecture of 3^8. Regrets are in points of accuracy.
+A query reads the mean CIFAR-10 accuracy of one architecture of 3^8. Regrets are in points of accuracy. NSGA-II is
+also compared with random search by the hypervolume of accuracy and multiply-adds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import numpy as np
 
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.search._hypervolume import EVALUATIONS, hypervolumes
+from benchmarks.search._hypervolume import SEEDS as VOLUME_SEEDS
 from benchmarks.search._nasbench import macro
 from benchmarks.search._regret import Problem, compared, worse_than_random
 from benchmarks.search.nb201 import AT, BATCH, SEEDS, SIGNIFICANT
@@ -35,6 +38,9 @@ def measure(quick: bool) -> Outcome:
             figures[f"{name}_{queries}"] = float(median[column])
             rows.append((name, queries, f"{median[column]:.3f}", f"{low[column]:.3f} to {high[column]:.3f}"))
         figures[f"{name}_chance_no_worse_than_random"] = chance[name]
+    for name, shares in hypervolumes(bench.space, bench.codes, bench.accuracy, bench.flops, seeds=2 if quick else VOLUME_SEEDS).items():
+        figures[f"{name}_hypervolume"] = float(np.median(shares))
+        rows.append((name, EVALUATIONS, f"hypervolume {np.median(shares):.4f}", f"{shares.min():.4f} to {shares.max():.4f}"))
     figures["worse_than_random"] = float(sum(c < SIGNIFICANT for c in chance.values()))
     return Outcome(("strategy", "queries", "median regret", "quartiles"), rows, figures, {"worse_than_random": Target("<=", 0)})
 

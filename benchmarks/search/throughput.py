@@ -27,7 +27,7 @@ from hwnas.search.strategy import Outcomes, Trials, search
 from hwnas.space.family import blockwise, find_space
 from hwnas.space.moves import sample
 
-POPULATION, BATCH = 4096, 2048
+POPULATION, BATCH = 4096, 4096
 REPEATS = 3
 
 Values = Callable[[Codes], Floats]

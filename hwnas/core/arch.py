@@ -136,8 +136,10 @@ class SearchSpace:
     def active(self, codes: Codes) -> NDArray[np.bool_]:
         """Which choices count, ``(n, n_choices) int16 -> (n, n_choices) bool``."""
         mask = np.ones(codes.shape, dtype=bool)
-        for positions, parents, allowed in self._levels:
-            mask[:, positions] = mask[:, parents] & allowed[np.arange(len(positions)), codes[:, parents]]
+        for level, (positions, parents, allowed) in enumerate(self._levels):
+            allows = allowed.ravel().take(codes.take(parents, axis=1) + np.arange(0, allowed.size, allowed.shape[1]))
+            # what the first level depends on always counts
+            mask[:, positions] = allows & mask[:, parents] if level else allows
         return mask
 
     def canonical(self, codes: Codes) -> Codes:

@@ -57,6 +57,7 @@ class RegularizedEvolution:
         self._codes = sample(space, 0, self._rng)
         self._objective: Floats = np.zeros(0)
         self._violation: Floats = np.zeros(0)
+        self._ranked: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
     def ask(self, n: int) -> Trials:
         """Initial codes, then random ones until the population is full, then children."""
@@ -79,24 +80,25 @@ class RegularizedEvolution:
         self._codes = np.concatenate([self._codes, trials.codes])[-self._size :]
         self._objective = np.concatenate([self._objective, outcomes.objectives[:, 0]])[-self._size :]
         self._violation = np.concatenate([self._violation, outcomes.violation])[-self._size :]
+        self._ranked = np.lexsort((self._objective, self._violation))
 
     def _sample(self, n: int) -> Codes:
         return sample(self._space, n, self._rng)
 
     def _children(self, n: int) -> Codes:
-        ranked = np.lexsort((self._objective, self._violation))
-        children = self._codes[self._parents(ranked, n)]
+        children = self._codes[self._parents(n)]
         pairs = np.flatnonzero(self._rng.random(n) < self._crossover)
-        children[pairs] = cross(self._space, children[pairs], self._codes[self._parents(ranked, len(pairs))], self._rng)
+        children[pairs] = cross(self._space, children[pairs], self._codes[self._parents(len(pairs))], self._rng)
         return mutate(self._space, children, self._rng, rate=self._rate)
 
-    def _parents(self, ranked: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-        """Winners of ``n`` tournaments, of rows that are ``ranked``, the best first.
+    def _parents(self, n: int) -> NDArray[np.intp]:
+        """Winners of ``n`` tournaments.
 
         The best of k entrants that are drawn uniformly has a rank of a known distribution, and is drawn from that: once instead of k times.
         """
-        size = min(self._tournament, len(ranked))
-        return ranked[(len(ranked) * (1 - self._rng.random(n) ** (1 / size))).astype(np.intp)]
+        alive = len(self._ranked)
+        size = min(self._tournament, alive)
+        return self._ranked[(alive * (1 - self._rng.random(n) ** (1 / size))).astype(np.intp)]
 
 
 STRATEGIES.register("evolution", RegularizedEvolution)

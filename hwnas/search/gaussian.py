@@ -1,8 +1,9 @@
 """A Gaussian process over architectures (Rasmussen & Williams 2006), for what is learnt from tens to hundreds of evaluations.
 
-The kernel falls with the Hamming distance, the number of choices in which two architectures differ (Ru et al. 2021, arXiv 2006.07556, for
-kernels over architectures): a mixture of one that falls off slowly, nearly a sum over choices, and a steeper one. Its scales maximise the
-marginal likelihood over a grid.
+The kernel falls exponentially with the squared distance of features. Where these are one-hot choices, that is the Hamming distance: in how
+many choices two architectures differ (Ru et al. 2021, arXiv 2006.07556, for kernels over architectures). Length and noise maximise the
+marginal likelihood over a grid, from a length at which only neighbours are alike to one at which the process is nearly a sum over choices;
+the variance follows from both.
 """
 
 from __future__ import annotations
@@ -12,23 +13,18 @@ from itertools import product
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.predict import Floats
 
-_LENGTHS = (0.5, 1.0, 2.0, 4.0)
-_SLOW = (0.2, 0.6)
-_NOISE = (1e-3, 1e-2, 1e-1)
-_SLOW_LENGTH = 8.0
+_LENGTHS = (0.15, 0.25, 0.4, 0.7, 1.2, 2.0, 3.5, 6.0)
+_NOISE = (1e-3, 1e-2, 1e-1, 0.3)
 
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """Of the kernel: in how many choices its steep part falls off, the share of its slow part, and the variance of noise."""
+    """Of the kernel: the squared distance over which it falls to 1/e, and the share of noise in the variance."""
 
     length: float
-    slow: float
     noise: float
 
 
@@ -36,53 +32,54 @@ class Scales:
 class GaussianProcess:
     """A fitted process: `of` makes one."""
 
-    space: SearchSpace
-    known: NDArray[np.int16]
+    known: Floats
     scales: Scales
+    variance: float
     inverse: Floats
     weights: Floats
 
     @classmethod
-    def of(cls, space: SearchSpace, codes: Codes, y: Floats, *, scales: Scales | None = None) -> Self:
-        """From ``codes: (n, n_choices)`` and standardised ``y: (n,)``; with ``scales``, or else the likeliest of the grid."""
-        known = _marked(space, codes)
+    def of(cls, known: Floats, y: Floats, *, scales: Scales | None = None) -> Self:
+        """From features ``known: (n, p)`` and ``y: (n,)`` of mean 0; with ``scales``, or else the likeliest of the grid."""
         distance = _distance(known, known)
-        grid = [Scales(*each) for each in product(_LENGTHS, _SLOW, _NOISE)] if scales is None else [scales]
-        chosen = grid[int(np.argmax([_likelihood(distance, y, each) for each in grid]))] if len(grid) > 1 else grid[0]
-        inverse = np.linalg.inv(np.linalg.cholesky(_noisy(distance, chosen)))
-        return cls(space, known, chosen, inverse, inverse.T @ (inverse @ y))
+        if scales is None:
+            usual = max(float(distance.mean()), 1e-12)
+            grid = [Scales(length * usual, noise) for length, noise in product(_LENGTHS, _NOISE)]
+            scales = grid[int(np.argmax([_likelihood(distance, y, each) for each in grid]))]
+        inverse = np.linalg.inv(np.linalg.cholesky(_noisy(distance, scales)))
+        half = inverse @ y
+        return cls(known, scales, _variance(half), inverse, inverse.T @ half)
 
-    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of ``codes: (m, n_choices)``, ``(m,)`` each."""
-        cross = _kernel(_distance(_marked(self.space, codes), self.known), self.scales)
-        explained = cross @ self.inverse.T
-        return cross @ self.weights, np.sqrt(np.maximum(1 - (explained**2).sum(axis=1), 1e-12))
+    def mean(self, features: Floats) -> Floats:
+        """What is expected, ``(m, p) -> (m,)``."""
+        mean: Floats = np.exp(-_distance(features, self.known) / self.scales.length) @ self.weights
+        return mean
 
-
-def _marked(space: SearchSpace, codes: Codes) -> NDArray[np.int16]:
-    """Inactive choices as -1, so that they equal each other and nothing else."""
-    return np.where(space.active(codes), codes, -1).astype(np.int16)
-
-
-def _distance(first: NDArray[np.int16], second: NDArray[np.int16]) -> Floats:
-    """Choices that differ, ``(n, m)``."""
-    total = np.zeros((len(first), len(second)))
-    for one, other in zip(first.T, second.T, strict=True):
-        total += one[:, None] != other
-    return total
+    def std(self, features: Floats) -> Floats:
+        """Standard deviations without the noise, ``(m, p) -> (m,)``."""
+        explained = np.exp(-_distance(features, self.known) / self.scales.length) @ self.inverse.T
+        std: Floats = np.sqrt(self.variance * np.maximum(1 - (explained**2).sum(axis=1), 1e-9))
+        return std
 
 
-def _kernel(distance: Floats, scales: Scales) -> Floats:
-    kernel: Floats = scales.slow * np.exp(-distance / _SLOW_LENGTH) + (1 - scales.slow) * np.exp(-distance / scales.length)
-    return kernel
+def _distance(first: Floats, second: Floats) -> Floats:
+    """Squared, ``(n, p), (m, p) -> (n, m)``."""
+    total: Floats = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * (first @ second.T)
+    return np.maximum(total, 0.0)
 
 
 def _noisy(distance: Floats, scales: Scales) -> Floats:
-    return _kernel(distance, scales) + scales.noise * np.eye(len(distance))
+    kernel: Floats = np.exp(-distance / scales.length) + scales.noise * np.eye(len(distance))
+    return kernel
+
+
+def _variance(half: Floats) -> float:
+    """The likeliest, given the targets in units of the kernel's factor."""
+    return max(float(half @ half) / len(half), 1e-9)
 
 
 def _likelihood(distance: Floats, y: Floats, scales: Scales) -> float:
-    """The logarithm of the marginal likelihood, up to a constant."""
+    """The logarithm of the marginal likelihood at the likeliest variance, up to a constant."""
     factor = np.linalg.cholesky(_noisy(distance, scales))
     half = np.linalg.solve(factor, y)
-    return -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
+    return -0.5 * len(y) * float(np.log(_variance(half))) - float(np.log(np.diag(factor)).sum())

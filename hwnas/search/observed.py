@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,12 @@ from hwnas.core.predict import Floats
 from hwnas.search.novel import Seen
 from hwnas.search.scores import normal_scores
 from hwnas.search.strategy import Outcomes, Trials
+from hwnas.search.structure import combinations
 from hwnas.space.moves import cross, mutate, sample, unique
 
 Limits = Callable[[Codes], Floats]
+Features = Callable[[Codes], Floats]
+_LISTED = 20_000
 _TRIES, _SPARE = 16, 16
 
 
@@ -72,13 +76,21 @@ class Observed:
         return np.concatenate([found, self._seen.gather(n - len(found), lambda k: sample(self.space, k, self.rng), tries=_TRIES)])
 
     def candidates(self, parents: Codes, n: int) -> Codes:
-        """About ``n`` distinct codes that were not asked for: mutants and crossings of ``parents``, and a quarter at random."""
+        """Distinct codes that were not asked for: all of a small space, else about ``n``: mutants, crossings, and some at random."""
+        if np.prod(self.space.n_options.astype(np.float64)) <= _LISTED:
+            return self._every[self.open(self._every)]
         first, second = (parents[self.rng.integers(0, len(parents), n)] for _ in range(2))
         rate = 1 / max(len(self.space.choices), 1)
         mixed = mutate(self.space, cross(self.space, first[: n // 4], second[: n // 4], self.rng), self.rng, rate=rate)
         near = mutate(self.space, first[n // 4 : 3 * n // 4], self.rng, rate=rate)
         codes = unique(np.concatenate([near, mixed, sample(self.space, n - n // 2, self.rng)]))
         return codes[self.open(codes)]
+
+    @cached_property
+    def _every(self) -> Codes:
+        """All architectures of the space, in a random order, so that ties are not settled by the order of options."""
+        listed = unique(self.space.canonical(combinations(self.space, tuple(range(len(self.space.choices))))))
+        return self.rng.permutation(listed)
 
     def open(self, codes: Codes) -> NDArray[np.intp]:
         """Rows of ``codes`` that were not asked for and are within the limits."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError
-from hwnas.search.observed import Limits, Observed
+from hwnas.search.observed import Features, Limits, Observed
 from hwnas.search.strategy import STRATEGIES, Outcomes, Trials
-from hwnas.search.surrogate import Features, Surrogate
+from hwnas.search.surrogate import Surrogate
 
 _PARENTS = 32
 

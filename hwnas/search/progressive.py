@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError
-from hwnas.search.observed import Limits, Observed
+from hwnas.search.observed import Features, Limits, Observed
 from hwnas.search.polish import Moves
 from hwnas.search.strategy import STRATEGIES, Outcomes, Trials
-from hwnas.search.surrogate import Features, Surrogate
+from hwnas.search.surrogate import Surrogate
 from hwnas.space.moves import unique
 
 _LATER = 64

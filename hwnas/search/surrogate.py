@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from hwnas.core.arch import Codes
 from hwnas.core.predict import Floats
 from hwnas.search.ensemble import Ensemble
-from hwnas.search.observed import Observed
+from hwnas.search.observed import Features, Observed
 from hwnas.space.moves import encode
 
-Features = Callable[[Codes], Floats]
 _REFIT = 1.1
 
 

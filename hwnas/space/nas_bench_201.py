@@ -72,6 +72,23 @@ class NasBench201:
         swap = (codes[:, _INNER] == 0) & (swapped @ radix < codes @ radix)
         return np.where(swap[:, None], swapped, codes).astype(np.int16)
 
+    def working(self, space: SearchSpace, codes: Codes) -> Codes:
+        """The same cells with ``none`` on every edge that is on no path from input to output, ``(n, 6) int16 -> (n, 6) int16``.
+
+        Such an edge computes nothing that the output depends on, and is trained in vain.
+        """
+        space.check(codes)
+        on = codes > 0
+        reached = np.zeros((2, len(codes), EDGES[-1][1] + 1), dtype=bool)
+        reached[0, :, 0] = reached[1, :, -1] = True
+        for position, (source, target) in enumerate(EDGES):
+            reached[0, :, target] |= reached[0, :, source] & on[:, position]
+        for position in reversed(range(len(EDGES))):
+            source, target = EDGES[position]
+            reached[1, :, source] |= reached[1, :, target] & on[:, position]
+        sources, targets = (list(ends) for ends in zip(*EDGES, strict=True))
+        return np.where(reached[0][:, sources] & reached[1][:, targets], codes, 0).astype(np.int16)
+
     def executed(self, space: SearchSpace, codes: Codes) -> dict[str, NDArray[np.float64]]:
         """How many of each operation a cell executes, ``(n, 6) int16 -> (n, 4)`` (``none`` is not one), by how a runtime treats it.
 

@@ -58,3 +58,12 @@ def test_needed_is_never_more_than_written() -> None:
     executed = FAMILY.executed(SPACE, codes)
     assert (executed["needed"] <= executed["written"]).all()
     assert (executed["needed"].sum(axis=1) < executed["written"].sum(axis=1)).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(CELLS)
+def test_what_works_is_on_a_path_from_input_to_output(cell: np.ndarray) -> None:
+    paths = [[3], [0, 4], [1, 5], [0, 2, 5]]  # by position of their edges
+    on = {edge for path in paths if all(cell[0, edge] > 0 for edge in path) for edge in path}
+    wanted = [int(cell[0, edge]) if edge in on else 0 for edge in range(6)]
+    assert FAMILY.working(SPACE, cell).tolist() == [wanted]

@@ -66,8 +66,7 @@ def test_scores_are_borrowed_from_devices_that_are_taken_as_new_in_turn() -> Non
         Intervals.from_other_devices(DevicePrior.learn(SPACE, OTHERS[:2]), OTHERS[:2], count=10)
 
 
-@pytest.mark.parametrize("relative", [False, True])
-@pytest.mark.parametrize("kind", ["calibrated", "additive"])
+@pytest.mark.parametrize(("kind", "relative"), [("calibrated", False), ("calibrated", True), ("additive", False)])
 def test_a_trusted_predictor_survives_its_file(kind: str, relative: bool, tmp_path: Path) -> None:
     unfitted = TrustedLatency(SPACE, TABLE.context, "p50", kind, PREDICTORS.get(kind).make(KNOWN), measured_largest_ms=3.25)
     made = unfitted.fit(CODES[TRAIN], MEASURED[TRAIN], relative=relative)

@@ -76,6 +76,8 @@ def test_a_trusted_predictor_survives_its_file(kind: str, relative: bool, tmp_pa
     np.testing.assert_allclose(again.upper(CODES[TEST]), made.upper(CODES[TEST]), rtol=1e-13)
     np.testing.assert_allclose(again.bounds(CODES[TEST], 0.9)[0], made.bounds(CODES[TEST], 0.9)[0], rtol=1e-13)
     np.testing.assert_array_equal(again.outside(CODES), made.outside(CODES))
+    with pytest.raises(PredictorError, match="must be between 0 and 1, not 0"):
+        made.bounds(CODES[:1], 0.0)
     assert np.mean(MEASURED[TEST] <= again.upper(CODES[TEST])) > 0.88
     assert (again.largest_ms(), again.networks) == (3.25, len(TRAIN))
     share = again.upper(CODES[TEST]) / again.predict(CODES[TEST]).mean

@@ -39,7 +39,7 @@ class StoredPredictor:
     def require(self, kind: str, **expected: Any) -> None:
         """Raise `PredictorError` unless it is of this kind and its meta says what is expected (``space="…", device="pi4"``)."""
         if self.kind != kind:
-            raise PredictorError(f"{self.where}: a predictor of kind '{self.kind}', not '{kind}'")
+            raise PredictorError(f"{self.where}: a predictor of kind '{self.kind}', not '{kind}'; {_REMEDY}")
         wrong = [f"{name} {self.meta.get(name)}, not {value}" for name, value in expected.items() if self.meta.get(name) != value]
         if wrong:
             raise PredictorError(f"{self.where}: the predictor is of {', '.join(wrong)}; {_REMEDY} for what is asked")

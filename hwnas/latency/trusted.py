@@ -97,7 +97,7 @@ class TrustedLatency:
 
     def bounds(self, codes: Codes, level: float | None = None) -> tuple[Floats, Floats]:
         """What a network lies between with probability ``level`` (the predictor's own confidence unless given), ``(n,), (n,)`` ms."""
-        return self._fitted[0].bounds(self.predict(codes), level or self.confidence)
+        return self._fitted[0].bounds(self.predict(codes), self.confidence if level is None else level)
 
     def upper(self, codes: Codes) -> Floats:
         """What a network stays below with the predictor's confidence, ``(n,)`` ms."""

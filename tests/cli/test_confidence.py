@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hwnas.latency.chosen import chosen_latency
 from hwnas.latency.table import LatencyTable
 from hwnas.latency.tablefile import stored_at, write_table
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.searching import publish_latency, stored_space
 from hwnas.space.family import family_of
 from hwnas.workspace import Workspace
@@ -122,3 +124,10 @@ def test_a_profile_is_summed_up_with_model_and_audit(copy, capsys):
     out = hw(capsys, "profile", "toy", "--runtime", "litert", "-w", copy, "-q")[1]
     assert "toy/litert fp32: the table adds up" in out
     assert "only 6 whole networks are measured" in out
+
+
+def test_a_run_flags_what_lies_outside_and_lets_the_measured_time_count(copy, capsys, monkeypatch):
+    monkeypatch.setattr(TrustedLatency, "outside", lambda self, codes: np.ones(len(codes), dtype=bool))
+    assert {row["trusted"] for row in hw_json(capsys, "run", "-w", copy, "-q")["targets"]} == {False}
+    out = hw(capsys, "run", "-w", copy, "-q")[1]
+    assert out.count("this subnet lies outside of what was measured on the device, where no bound holds; the measured time counts") == 4

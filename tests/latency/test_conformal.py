@@ -66,8 +66,7 @@ def test_scores_are_borrowed_from_devices_that_are_taken_as_new_in_turn() -> Non
         Intervals.from_other_devices(DevicePrior.learn(SPACE, OTHERS[:2]), OTHERS[:2], count=10)
 
 
-@pytest.mark.parametrize("relative", [False, True])
-@pytest.mark.parametrize("kind", ["calibrated", "additive"])
+@pytest.mark.parametrize(("kind", "relative"), [("calibrated", False), ("calibrated", True), ("additive", False)])
 def test_a_trusted_predictor_survives_its_file(kind: str, relative: bool, tmp_path: Path) -> None:
     unfitted = TrustedLatency(SPACE, TABLE.context, "p50", kind, PREDICTORS.get(kind).make(KNOWN), measured_largest_ms=3.25)
     made = unfitted.fit(CODES[TRAIN], MEASURED[TRAIN], relative=relative)
@@ -77,6 +76,8 @@ def test_a_trusted_predictor_survives_its_file(kind: str, relative: bool, tmp_pa
     np.testing.assert_allclose(again.upper(CODES[TEST]), made.upper(CODES[TEST]), rtol=1e-13)
     np.testing.assert_allclose(again.bounds(CODES[TEST], 0.9)[0], made.bounds(CODES[TEST], 0.9)[0], rtol=1e-13)
     np.testing.assert_array_equal(again.outside(CODES), made.outside(CODES))
+    with pytest.raises(PredictorError, match="must be between 0 and 1, not 0"):
+        made.bounds(CODES[:1], 0.0)
     assert np.mean(MEASURED[TEST] <= again.upper(CODES[TEST])) > 0.88
     assert (again.largest_ms(), again.networks) == (3.25, len(TRAIN))
     share = again.upper(CODES[TEST]) / again.predict(CODES[TEST]).mean

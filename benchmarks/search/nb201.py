@@ -27,7 +27,7 @@ from hwnas.search.strategy import STRATEGIES
 from hwnas.space.moves import encode
 from hwnas.space.nas_bench_201 import NasBench201
 
-DEFAULT = "bayesian"
+DEFAULT = "predictor_guided"
 SEEDS, BATCH = 30, 5
 AT = (50, 150, 500)
 QUANTILES = (0.25, 0.50, 0.75)

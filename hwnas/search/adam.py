@@ -27,6 +27,8 @@ class Adam:
         rate = self._rate * (1 - _SQUARE**self._steps) ** 0.5 / (1 - _MEAN**self._steps)
         for name, gradient in gradients.items():
             mean, square = self._mean[name], self._square[name]
-            mean += (1 - _MEAN) * (gradient - mean)
-            square += (1 - _SQUARE) * (gradient**2 - square)
+            mean *= _MEAN
+            mean += (1 - _MEAN) * gradient
+            square *= _SQUARE
+            square += (1 - _SQUARE) * gradient**2
             self._weights[name][...] -= rate * mean / (np.sqrt(square) + _EPSILON)

@@ -24,7 +24,7 @@ from hwnas.search.archive import Archive, Front
 from hwnas.search.feasible import check_budgets
 from hwnas.search.solver import SOLVERS, Models
 
-_RATE, _DUAL_RATE = 0.2, 0.5
+_RATE, _DUAL_RATE = 0.2, 0.01
 _HOT, _COLD = 1.0, 0.1
 _STEPS, _PATIENCE = 80, 15
 _DRAWS = 2

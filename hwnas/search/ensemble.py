@@ -28,20 +28,27 @@ class Ensemble:
     scale: Floats
 
     @classmethod
-    def of(cls, x: Floats, y: Floats, rng: np.random.Generator, *, members: int = 5, width: int = 32, steps: int = 120) -> Self:
+    def of(cls, x: Floats, y: Floats, rng: np.random.Generator, *, members: int = 5, width: int = 24, steps: int = 100) -> Self:
         """From ``x: (n, p)`` and standardised ``y: (n,)``."""
         middle, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
         shapes = {"1": (x.shape[1], width), "2": (width, width), "3": (width, 1)}
+        # all in one array, so that a step of Adam is a few operations and not a few for each layer
+        flat = np.zeros((members, sum((before + 1) * after for before, after in shapes.values())))
         weights: dict[str, Floats] = {}
+        start = 0
         for name, (before, after) in shapes.items():
-            weights["w" + name] = rng.normal(0, (2 / before) ** 0.5, (members, before, after))
-            weights["b" + name] = np.zeros((members, 1, after))
+            flat[:, start : start + before * after] = rng.normal(0, (2 / before) ** 0.5, (members, before * after))
+            weights["w" + name] = flat[:, start : start + before * after].reshape(members, before, after)
+            start += before * after
+            weights["b" + name] = flat[:, start : start + after].reshape(members, 1, after)
+            start += after
         made = cls(weights, middle, scale)
-        adam = Adam(weights, rate=_RATE)
+        adam = Adam({"all": flat}, rate=_RATE)
         inputs = (x - middle) / scale
         for _ in range(steps):
             rows = rng.integers(0, len(x), (members, min(_BATCH, len(x))))
-            adam.descend(made._gradients(inputs[rows], y[rows]))
+            gradients = made._gradients(inputs[rows], y[rows])
+            adam.descend({"all": np.concatenate([gradients[name].reshape(members, -1) for name in weights], axis=1)})
         return made
 
     def predict(self, x: Floats) -> Floats:

@@ -10,7 +10,7 @@ from hwnas.search.ensemble import Ensemble
 from hwnas.search.observed import Features, Observed
 from hwnas.space.moves import encode
 
-_REFIT = 1.1
+_REFIT = 1.25
 
 
 class Surrogate:

@@ -82,6 +82,6 @@ def test_it_grows_from_the_smallest_by_one_choice_at_a_time() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     for options in ({"random": 1}, {"candidates": 3}):
         with pytest.raises(ConfigError, match="predictor-guided search needs"):
-            PredictorGuided(TINY, seed=0, **options)
+            PredictorGuided(TINY, seed=0, **options)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="a beam of at least 1"):
         Progressive(TINY, seed=0, beam=0)

@@ -73,7 +73,8 @@ def _show(found: Mapping[str, Any], *, every: bool) -> None:
 
 
 def _show_front(front: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for point in front for name in point["choices"]))
+    # whole-network choices first, then part by part
+    names = sorted({name for point in front for name in point["choices"]}, key=lambda name: ("." in name, name))
     options = {name: [point["choices"].get(name, "-") for point in front] for name in names}
     changing = [name for name in names if len(set(options[name])) > 1]
     columns = ("choice", *(f"{point['budget_ms']:.4g} ms" for point in front))

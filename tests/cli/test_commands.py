@@ -427,7 +427,8 @@ def test_help_and_version(capsys):
     assert hw(capsys, "--version")[1].startswith("hwnas ")
     code, out, _ = hw(capsys, "--help")
     assert code == 0
-    for command in ("init", "run", "spaces", "devices", "agent", "profile", "table", "accuracy", "train", "search", "export", "verify"):
+    groups = ("spaces", "devices", "agent", "table", "accuracy", "runs")
+    for command in (*groups, "init", "run", "profile", "train", "search", "explain", "export", "verify"):
         assert command in out
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from hwnas.core.predict import Floats
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.footprint import Footprint
 from hwnas.pipeline.limits import resource_of
+from hwnas.search.archive import Front
 from hwnas.search.exact import Exact
 from hwnas.search.feasible import begun, within_limits
 from hwnas.search.front import find_front
@@ -131,6 +135,22 @@ def test_every_strategy_keeps_limits(strategy: str, quantiles: dict[str, float])
     # they bind: without them the best needs more
     free = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="exact")
     assert any(limit.resource.cost(free.best(BUDGETS_MS[-1]).codes)[0] > limit.at_most for limit in limits)
+
+
+def test_a_solver_that_does_not_look_at_limits_is_held_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unaware(Exact):
+        def solve(self, models: Models, budgets_ms: Sequence[float]) -> Front:
+            return super().solve(replace(models, limits=()), budgets_ms)
+
+    monkeypatch.setitem(SOLVERS._items, "exact", Unaware)
+    limits = tiny_limits(params=0.3)
+    front = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="exact", limits=limits)
+    for budget_ms in BUDGETS_MS:
+        best = front.best(budget_ms)
+        assert len(best) == 1
+        assert limits[0].resource.cost(best.codes)[0] <= limits[0].at_most
+    assert front.points.kept.all()
+    assert not front.archive.kept.all()
 
 
 def test_exact_and_linearised_agree_under_limits() -> None:

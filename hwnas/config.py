@@ -18,6 +18,8 @@ from hwnas.supernet.predictor import FITTED
 from hwnas.supernet.recipe import TrainConfig
 
 CONFIG = "hwnas.toml"
+SELECTIONS = ("spread", "informative")
+"""How subnets to evaluate are chosen (`hwnas.pipeline.selection`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ class ProfileConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyConfig:
-    """``[accuracy]``: which predictor, subnets evaluated for it, and images that recalibrate each one's batch norm."""
+    """``[accuracy]``: the predictor, subnets evaluated for it, how they are chosen, and images that recalibrate each."""
 
     predictor: str = "ridge"
+    selection: str = "spread"
     subnets: int = 160
     recalibration_images: int = 512
 
@@ -78,6 +81,7 @@ class AccuracyConfig:
 
     def __post_init__(self) -> None:
         require_known("accuracy predictor", self.predictor, FITTED)
+        require_known("selection of subnets", self.selection, SELECTIONS)
         at_least("subnets", self.subnets, 10)
         at_least("recalibration_images", self.recalibration_images, 2)
 

@@ -34,11 +34,9 @@ from hwnas.workspace import Workspace
 ROOT = Path(__file__).parents[2]
 FIT, HELD_OUT = 300, 200
 SEED = 0
-DEFAULT = "spread over sizes"
-"""How `hwnas accuracy fit` chooses."""
 SELECTIONS: dict[str, Callable[[SearchSpace, int], Codes]] = {
     "uniform": lambda space, n: unique(sample(space, 2 * n, np.random.default_rng([SEED, 1])))[:n],
-    "spread over sizes": lambda space, n: spread(space, n, seed=SEED),
+    "spread": lambda space, n: spread(space, n, seed=SEED),
     "informative": lambda space, n: informative(space, n, seed=SEED),
 }
 
@@ -63,7 +61,7 @@ def measure(quick: bool) -> Outcome:
         for how, codes in picked.items():
             model = new_accuracy(name, space, seed=SEED).fit(codes, accuracy(codes))
             found = agreement(model.predict(held_out), truth)
-            default = name == ctx.config.accuracy.predictor and how == DEFAULT
+            default = name == ctx.config.accuracy.predictor and how == ctx.config.accuracy.selection
             rows.append(
                 (
                     name,
@@ -75,7 +73,7 @@ def measure(quick: bool) -> Outcome:
                     f"{100 * found['coverage_95']:.1f}",
                 )
             )
-            figures |= {f"{name}_{how.split()[0]}_{key}": found[key] for key in ("spearman", "rmse_points", "coverage_95")}
+            figures |= {f"{name}_{how}_{key}": found[key] for key in ("spearman", "rmse_points", "coverage_95")}
             if default:
                 figures |= {key: found[key] for key in ("spearman", "kendall", "rmse_points", "worst_points", "coverage_95")}
     columns = ("predictor", "fitted to", "Spearman", "Kendall", "RMSE points", "worst points", "inside 95 % interval")

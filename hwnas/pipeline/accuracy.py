@@ -22,7 +22,7 @@ from hwnas.pipeline.context import Context
 from hwnas.pipeline.imported import WEIGHTS, imported
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.searching import ACCURACY, publish_space
-from hwnas.pipeline.selection import spread
+from hwnas.pipeline.selection import informative, spread
 from hwnas.space.family import family_of
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
@@ -128,7 +128,8 @@ def accuracy_model(ctx: Context, trained: Trained, *, predictor: str | None = No
 
 def subnets_to_evaluate(ctx: Context, wanted: int | None = None) -> Codes:
     """Those that the accuracy predictor is fitted to; as many as ``hwnas.toml`` says unless given."""
-    return spread(ctx.space, ctx.config.accuracy.subnets if wanted is None else wanted, seed=ctx.config.seed)
+    chosen = {"spread": spread, "informative": informative}[ctx.config.accuracy.selection]
+    return chosen(ctx.space, ctx.config.accuracy.subnets if wanted is None else wanted, seed=ctx.config.seed)
 
 
 def _identity(ctx: Context) -> dict[str, object]:

@@ -17,7 +17,7 @@ from hwnas.core.registry import Registry
 
 Arrays = Mapping[str, Floats]
 PENALTIES = tuple(float(10.0**e) for e in np.arange(-3, 4.5, 0.5))
-HIDDEN = (64, 64)
+HIDDEN = (32, 32)
 DECAY = 3.0
 """The weight decay of the perceptrons: inputs are many and subnets few."""
 
@@ -42,7 +42,7 @@ class Member(Protocol):
 
 
 class Perceptron:
-    """Two hidden layers of 64 units with ReLU and weight decay, fitted by L-BFGS."""
+    """Two hidden layers of 32 units with ReLU and weight decay, fitted by L-BFGS."""
 
     summary = "multi-layer perceptrons"
     sizes = True
@@ -52,7 +52,7 @@ class Perceptron:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor
 
-        model = MLPRegressor(hidden_layer_sizes=HIDDEN, alpha=DECAY, solver="lbfgs", max_iter=500, random_state=seed)
+        model = MLPRegressor(hidden_layer_sizes=HIDDEN, alpha=DECAY, solver="lbfgs", max_iter=200, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # where it stops is as good as where it would
             model.fit(x, y)

@@ -23,6 +23,11 @@ def test_fit_stores_what_search_uses_and_eval_holds_it_against_others(capsys, co
     assert "10" in hw(capsys, "accuracy", "eval", "--subnets", "10", "-w", copy, "-q")[1]
     assert snapshot(copy / "runs" / "stages") == again  # nothing is evaluated twice
     assert "fitted to" in hw(capsys, "accuracy", "fit", "-w", copy, "-q")[1]
+    config = copy / "hwnas.toml"
+    config.write_text(config.read_text().replace("[accuracy]", "[accuracy]\nselection = 'informativ'"))
+    code, _, err = hw(capsys, "accuracy", "fit", "-w", copy, "-q")
+    assert code == 2
+    assert "did you mean 'informative'?" in " ".join(err.split())
 
 
 def test_proxies_score_untrained_subnets(capsys, copy):
@@ -42,6 +47,7 @@ def test_proxies_score_untrained_subnets(capsys, copy):
     [
         (("fit", "--predictor", "mpl"), "did you mean 'mlp'?"),
         (("eval", "--subnets", "3"), "take at least 10"),
+        (("fit", "--subnets", "3"), "--subnets"),
         (("proxies", "smallest", "--proxy", "snipp"), "did you mean 'snip'?"),
         (("proxies", "smallest", "--images", "100000"), "fewer than 100000; set --images lower"),
         (("proxies", "abcdef"), "no subnet 'abcdef'"),

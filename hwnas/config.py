@@ -14,9 +14,12 @@ from hwnas.data import Limits
 from hwnas.search.solver import SOLVERS
 from hwnas.search.strategy import STRATEGIES
 from hwnas.space.family import SpaceOptions, find_space
+from hwnas.supernet.predictor import FITTED
 from hwnas.supernet.recipe import TrainConfig
 
 CONFIG = "hwnas.toml"
+SELECTIONS = ("spread", "informative")
+"""How subnets to evaluate are chosen (`hwnas.pipeline.selection`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,18 @@ class ProfileConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyConfig:
-    """``[accuracy]``: subnets evaluated for the accuracy predictor, and images that recalibrate each one's batch norm."""
+    """``[accuracy]``: the predictor, subnets evaluated for it, how they are chosen, and images that recalibrate each."""
 
+    predictor: str = "ridge"
+    selection: str = "spread"
     subnets: int = 160
     recalibration_images: int = 512
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:
+        require_known("accuracy predictor", self.predictor, FITTED)
+        require_known("selection of subnets", self.selection, SELECTIONS)
         at_least("subnets", self.subnets, 10)
         at_least("recalibration_images", self.recalibration_images, 2)
 

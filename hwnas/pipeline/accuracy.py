@@ -22,15 +22,15 @@ from hwnas.pipeline.context import Context
 from hwnas.pipeline.imported import WEIGHTS, imported
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.searching import ACCURACY, publish_space
+from hwnas.pipeline.selection import informative, spread
 from hwnas.space.family import family_of
-from hwnas.space.moves import sample_spread, unique
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
 from hwnas.supernet.accuracy import Subnets
 from hwnas.supernet.checkpoint import Checkpoints, read_weights, write_weights
 from hwnas.supernet.curriculum import curriculum_of
 from hwnas.supernet.family import Supernet, supernet_family
-from hwnas.supernet.predictor import RidgeAccuracy, save_accuracy
+from hwnas.supernet.predictor import FittedAccuracy, new_accuracy, save_accuracy
 from hwnas.supernet.train import Progress, train
 
 TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
@@ -106,9 +106,12 @@ class Trained:
         return self.ctx.dataset.preprocessing(family_of(self.ctx.space).resolution(self.ctx.space, arch))
 
 
-def accuracy_model(ctx: Context, trained: Trained) -> RidgeAccuracy:
-    """The accuracy predictor, fitted on a spread of evaluated subnets and stored where ``hwnas search`` finds it."""
-    archs = [ctx.space.architecture(row) for row in subnets_to_evaluate(ctx)]
+def accuracy_model(ctx: Context, trained: Trained, *, predictor: str | None = None, subnets: int | None = None) -> FittedAccuracy:
+    """The accuracy predictor, fitted on a spread of evaluated subnets and stored where ``hwnas search`` finds it.
+
+    ``predictor`` and ``subnets`` are as ``hwnas.toml`` says unless given.
+    """
+    archs = [ctx.space.architecture(row) for row in subnets_to_evaluate(ctx, subnets)]
     missing = sum(arch.id not in trained.known for arch in archs)
     if missing:
         with ctx.reporter.stage("evaluate subnets", missing) as advance:
@@ -116,18 +119,17 @@ def accuracy_model(ctx: Context, trained: Trained) -> RidgeAccuracy:
     else:
         ctx.reporter.reused("evaluate subnets")
     codes = np.concatenate([arch.codes for arch in archs])
-    model = RidgeAccuracy(ctx.space).fit(codes, np.array([trained.accuracy(arch) for arch in archs]))
+    new = new_accuracy(predictor or ctx.config.accuracy.predictor, ctx.space, seed=ctx.config.seed)
+    model = new.fit(codes, np.array([trained.accuracy(arch) for arch in archs]))
     publish_space(ctx.store, ctx.space, ctx.space_options)
     save_accuracy(ctx.store.predictors / ACCURACY, model)
     return model
 
 
-def subnets_to_evaluate(ctx: Context) -> Codes:
-    """The smallest, the largest, and a seeded sample that spreads over sizes."""
-    smallest, largest = family_of(ctx.space).extremes(ctx.space)
-    wanted = ctx.config.accuracy.subnets
-    drawn = sample_spread(ctx.space, 2 * wanted, np.random.default_rng([ctx.config.seed, 2]))
-    return unique(np.concatenate([smallest.codes, largest.codes, drawn]))[:wanted]
+def subnets_to_evaluate(ctx: Context, wanted: int | None = None) -> Codes:
+    """Those that the accuracy predictor is fitted to; as many as ``hwnas.toml`` says unless given."""
+    chosen = {"spread": spread, "informative": informative}[ctx.config.accuracy.selection]
+    return chosen(ctx.space, ctx.config.accuracy.subnets if wanted is None else wanted, seed=ctx.config.seed)
 
 
 def _identity(ctx: Context) -> dict[str, object]:

@@ -18,12 +18,13 @@ from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.artifacts import StoredPredictor, load_predictor, save_predictor
 from hwnas.core.errors import PredictorError
 from hwnas.core.predict import Floats, Prediction
-from hwnas.space.family import blockwise
-from hwnas.space.moves import encode
+from hwnas.core.registry import require_known
+from hwnas.supernet.ensemble import EnsembleAccuracy
+from hwnas.supernet.features import checked, features
+from hwnas.supernet.members import MEMBERS
 from hwnas.supernet.ofa_predictor import OfaAccuracy
 
 PENALTIES = tuple(float(10.0**e) for e in np.arange(-3, 3.5, 0.5))
-MIN_SUBNETS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,7 @@ class RidgeAccuracy:
         """From ``codes: (n, n_choices) int16`` and accuracies ``y: (n,)`` of 0 to 1."""
         from sklearn.linear_model import RidgeCV
 
-        self.space.check(codes)
-        target = np.asarray(y, dtype=np.float64)
-        if target.shape != (len(codes),) or len(codes) < MIN_SUBNETS:
-            raise PredictorError(
-                f"an accuracy fit needs at least {MIN_SUBNETS} subnets with one accuracy each, not {len(codes)} and {target.shape}"
-            )
-        if not np.isfinite(target).all() or (target < 0).any() or (target > 1).any():
-            raise PredictorError("accuracies must be shares between 0 and 1")
+        target = checked(self.space, codes, y)
         raw = features(self.space, codes)
         mean, scale = raw.mean(axis=0), raw.std(axis=0)
         scale[scale < 1e-9] = 1.0
@@ -124,29 +118,19 @@ class RidgeAccuracy:
         return cls(space, fit)
 
 
-def features(space: SearchSpace, codes: Codes) -> Floats:
-    """One-hot choices and products of sizes, ``(n, n_choices) int16 -> (n, p) float64``."""
-    sizes = _sizes(space, codes)
-    upper = np.triu_indices(sizes.shape[1])
-    return np.concatenate([encode(space, codes), sizes[:, upper[0]] * sizes[:, upper[1]]], axis=1)
+FittedAccuracy = RidgeAccuracy | EnsembleAccuracy
+"""What is fitted here."""
+FITTED = ("ridge", *MEMBERS)
+"""The names that `new_accuracy` knows."""
 
 
-def _sizes(space: SearchSpace, codes: Codes) -> Floats:
-    """Whole-network choices, and for each group its share of active choices and the mean position of their options; all 0 to 1."""
-    active = space.active(codes)
-    position = codes / np.maximum(space.n_options - 1, 1)
-    groups = blockwise(space).groups(space)
-    inside = {p for group in groups for p in group.choices}
-    columns = [position[:, p] for p in range(len(space.choices)) if p not in inside]
-    for group in groups:
-        members = list(group.choices)
-        count = active[:, members].sum(axis=1)
-        columns.append(count / len(members))
-        columns.append((position[:, members] * active[:, members]).sum(axis=1) / np.maximum(count, 1))
-    return np.stack(columns, axis=1)
+def new_accuracy(name: str, space: SearchSpace, *, seed: int) -> FittedAccuracy:
+    """An accuracy predictor that is not fitted yet: ``ridge``, or an ensemble of the named members."""
+    require_known("accuracy predictor", name, FITTED)
+    return RidgeAccuracy(space) if name == "ridge" else EnsembleAccuracy(space, name, seed=seed)
 
 
-StoredAccuracy = RidgeAccuracy | OfaAccuracy
+StoredAccuracy = RidgeAccuracy | EnsembleAccuracy | OfaAccuracy
 """The kinds of accuracy predictors that are kept in files."""
 
 
@@ -159,4 +143,8 @@ def save_accuracy(path: Path, predictor: StoredAccuracy) -> None:
 def load_accuracy(path: Path, space: SearchSpace) -> StoredAccuracy:
     """The predictor at ``path``, which must be of ``space``; anything else, and a torn or changed file, raises `PredictorError`."""
     stored = load_predictor(path)
-    return OfaAccuracy.of(stored, space) if stored.kind == OfaAccuracy.kind else RidgeAccuracy.of(stored, space)
+    kinds: dict[str, type[RidgeAccuracy] | type[EnsembleAccuracy] | type[OfaAccuracy]] = {
+        EnsembleAccuracy.kind: EnsembleAccuracy,
+        OfaAccuracy.kind: OfaAccuracy,
+    }
+    return kinds.get(stored.kind, RidgeAccuracy).of(stored, space)

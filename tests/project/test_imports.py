@@ -47,7 +47,8 @@ def at_import(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+    """What is part of the package; files that are copied beside models run without it."""
+    return sorted(path for path in folder.rglob("*.py") if "assets" not in path.relative_to(folder).parts)
 
 
 def name_of(path: Path) -> str:

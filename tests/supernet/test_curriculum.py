@@ -75,6 +75,7 @@ class TestEveryRecipe:
         curriculum = curriculum_of(space, CONFIGS[name], seed=0)
         assert not any(lesson.teacher for e in range(curriculum.phases[0].epochs) for lesson in curriculum.lessons(e, 0))
 
+    @pytest.mark.slow  # the sandwich's resume is in the fast suite
     def test_killed_anywhere_it_ends_with_the_same_bits(self, space, data, tmp_path, name):
         config = replace(CONFIGS[name], ema=0.9, mixup=0.2, accumulate=2, checkpoint_steps=1)
         whole = weights(space, data, config)

@@ -127,7 +127,10 @@ class Bench:
         off = self._off_speed(conditions, models)
         if off:
             levels = quiet_levels_us(conditions, self.journal)
-            raise self._faster(min(levels[key] for key in off))
+            other = self._other_speed(min(levels[key] for key in off))
+            if not isinstance(other, DeviceFaster):
+                note_untimed(conditions, self.journal, off, str(other))
+            raise other
         return timings
 
     def _comparable(self, conditions: Conditions, regime: str) -> bool:
@@ -188,10 +191,16 @@ class Bench:
         levels = quiet_levels_us(conditions, self.journal)
         return stale({m.key: levels[m.key] for m in models if m.key in levels}, table)
 
-    def _faster(self, quiet_level_us: float) -> DeviceFaster:
+    def _other_speed(self, quiet_level_us: float) -> TooNoisy:
+        """What to raise where files were timed at a speed that is not the table's: only a faster one makes it worth measuring again."""
+        table_us = self.profile.quiet_level_us or 0.0
+        levels = f"probe {quiet_level_us:.1f} us, then {table_us:.1f}"
+        if quiet_level_us > table_us:
+            slower = f"{self.profile.target.label}: the device runs slower than when its table was measured ({levels})"
+            return TooNoisy(f"{slower}; run again when less else runs there")
         return DeviceFaster(
-            f"{self.profile.target.label}: the device runs faster than when its table was measured (probe {quiet_level_us:.1f} us, then "
-            f"{self.profile.quiet_level_us:.1f}), and does not stay at either speed; run again when less else runs there",
+            f"{self.profile.target.label}: the device runs faster than when its table was measured ({levels}), and does not stay "
+            "at either speed; run again when less else runs there",
             what=self.profile.target,
             quiet_level_us=quiet_level_us,
         )

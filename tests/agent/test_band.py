@@ -42,6 +42,13 @@ def test_a_known_level_keeps_a_busy_session_from_passing_as_quiet():
     assert not band.quiet(190)
 
 
+def test_what_the_band_of_a_known_level_does_not_hold_is_another_speed():
+    """Times from there would not be comparable with those of the session that knew the level."""
+    band = band_of((146, 1000), known_us=136.7)
+    assert band.level_us == 136.7
+    assert not band.quiet(146.2)
+
+
 def test_a_known_level_gives_way_to_what_the_session_shows():
     assert band_of((113, 500), known_us=110.0).level_us == pytest.approx(113, rel=0.006)
     assert band_of((80, 500), known_us=110.0).level_us == pytest.approx(80, rel=0.006)

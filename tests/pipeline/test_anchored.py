@@ -1,5 +1,6 @@
 """Files timed on a busy device, where budgets are of its quiet state: brought over by networks of the table, or refused."""
 
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -105,3 +106,13 @@ def test_anchors_are_spread_over_a_tables_networks(ready):
     assert files["file:a"]["typical"].quantile_ms("p50") == 3.0
     assert anchored_error(files["file:a"]["quiet"]) == pytest.approx(0.0, abs=1e-9)
     assert anchored_error(files["file:a"]["typical"]) is None
+
+
+def test_files_timed_at_a_slower_speed_than_the_table_are_refused_and_the_table_stays(ready, pretend, monkeypatch):
+    """Slower than its table, a device is busy: measuring the table again would not help."""
+    went(ready)
+    for folder in (ready / "runs" / "stages").glob("verify-*"):
+        (folder / "journal.jsonl").unlink()
+    monkeypatch.setattr(pretend.PretendChannel, "levels_us", deque([1.1 * pretend.LEVEL_US] * 8))
+    with pytest.raises(TooNoisy, match="runs slower than when its table was measured"):
+        went(ready)

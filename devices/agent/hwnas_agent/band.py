@@ -23,7 +23,8 @@ _SPAN = int(math.log(WIDTH) / _STEP)
 class QuietBand:
     """Collects probe times (a histogram in steps of 0.25 %) and says which of them were quiet.
 
-    ``known_us`` is the level of an earlier session with the same probe: slower modes are then never taken for quiet, however dense.
+    ``known_us`` is the level of an earlier session with the same probe: slower modes are then never taken for quiet, however dense. Slower
+    is what its band does not hold: times from there would be of another speed than those of the earlier session.
     """
 
     def __init__(self, known_us: float | None = None) -> None:
@@ -49,7 +50,7 @@ class QuietBand:
         start = self._first_dense()
         if start is not None:
             self.level_us = self._median(max(range(start, start + _SPAN + 1), key=lambda s: (self._in_window(s), -s)))
-        if self._known_us is not None and (start is None or self.level_us > WIDTH * self._known_us):
+        if self._known_us is not None and (start is None or self.level_us > HIGH * self._known_us):
             self.level_us = self._known_us
         return self.level_us
 

@@ -43,7 +43,7 @@ export class QuietBand {
       }
       this.levelUs = this.#median(best);
     }
-    if (this.#knownUs !== null && (start === null || this.levelUs > WIDTH * this.#knownUs)) this.levelUs = this.#knownUs;
+    if (this.#knownUs !== null && (start === null || this.levelUs > HIGH * this.#knownUs)) this.levelUs = this.#knownUs;
     return this.levelUs;
   }
 

@@ -232,7 +232,8 @@ def outcome(visits: Sequence[Visit]) -> Outcome:
 
 def measure(quick: bool, *, pause_s: float = PAUSE_S, core: int | None = None) -> Outcome:
     """All sessions, then the pairs; on ``core``, or where the agent chooses."""
-    blocks, networks, sessions = (8, 4, 2) if quick else (BLOCKS, NETWORKS, SESSIONS)
+    # more models than anchors, so that some are left to compare
+    blocks, networks, sessions = (14, 6, 2) if quick else (BLOCKS, NETWORKS, SESSIONS)
     space = find_space("tiny-32" if quick else "ofa-w1.0", SpaceOptions(resolutions=(16 if quick else RESOLUTION,)))
     plan = MeasurePlan(max_seconds=8 if quick else MAX_SECONDS, affinity=() if core is None else (core,))
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from hwnas_agent import wire
 
 from hwnas.core.access import SshOptions
 from hwnas.core.device import Device, MeasurePlan
-from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost, ProtocolError, Unreachable
+from hwnas.core.errors import AgentTimeout, DeviceError, DeviceLost, ProtocolError, TooNoisy, Unreachable
 from hwnas.profiler import sshlink
 from hwnas.profiler.check import read_hello
 from hwnas.profiler.session import Job, run_session
@@ -103,15 +103,18 @@ def session(board, tmp_path, on_first, *, device=None, jobs=60):
 
     with SshLauncher(device or board.device()).launch() as channel:
         channel.measured = measured
-        run_session(
-            channel,
-            [Job(f"m{i}", probe) for i in range(jobs)],
-            PLAN,
-            runtime="onnxruntime",
-            probe=probe,
-            reference=probe,
-            on_measured=keep,
-        )
+        try:
+            run_session(
+                channel,
+                [Job(f"m{i}", probe) for i in range(jobs)],
+                PLAN,
+                runtime="onnxruntime",
+                probe=probe,
+                reference=probe,
+                on_measured=keep,
+            )
+        except TooNoisy as problem:
+            pytest.skip(f"nothing to break off in the middle: {problem}")
     return measured
 
 

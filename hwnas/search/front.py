@@ -45,18 +45,8 @@ def find_front(
     check_budgets(space, latency, budgets_ms)
     budgets = sorted({float(b) for b in budgets_ms})
     if strategy in SOLVERS:
-        found = SOLVERS.get(strategy)(seed=seed, trials=trials).solve(models, budgets)
-        return _held(found, models, budgets) if models.limits else found
+        return SOLVERS.get(strategy)(seed=seed, trials=trials).solve(models, budgets)
     return _asked(STRATEGIES.get(strategy), models, budgets, trials=trials, batch=batch, seed=seed)
-
-
-def _held(found: Front, models: Models, budgets: Sequence[float]) -> Front:
-    """What a solver found, held to the limits: of one that does not look at them, only what keeps them all the same counts."""
-    archive = Archive(models.space, models.latency, models.accuracy, models.limits)
-    archive.score(begun(models, budgets))
-    archive.score(found.archive.codes)
-    archive.evaluated = found.evaluated
-    return archive.front(bound=found.bound)
 
 
 def _asked(make: StrategyFactory, models: Models, budgets: Sequence[float], *, trials: int, batch: int, seed: int) -> Front:

@@ -20,7 +20,7 @@ TYPED := hwnas $(wildcard scripts/*.py) $(if $(wildcard benchmarks/*/*.py),bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow check lint types types-py38 layers format bench clean
+.PHONY: help setup demo docs test test-slow check lint types types-py38 layers format bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -41,6 +41,11 @@ $(READY38): Makefile
 demo: $(READY) ## run the whole pipeline on this machine: profile, train, search, export, verify
 	@$(VENV)/bin/hwnas run
 
+# Strict: a dead link or anchor is an error. Nothing is fetched: fonts are off, and no plugin asks a network.
+docs: $(READY) ## build the documentation into build/docs
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
 test: $(READY) ## run the tests, with coverage of at least 90 %
 	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile --cov --cov-fail-under=90 $(ARGS)
 
@@ -48,7 +53,7 @@ test: $(READY) ## run the tests, with coverage of at least 90 %
 test-slow: $(READY) ## run the slow rigs
 	$(PYTEST) -m slow $(ARGS) || test $$? -eq 5
 
-check: lint types types-py38 layers ## check format, lint, types and layers
+check: lint types types-py38 layers docs ## check format, lint, types, layers and documentation
 
 lint: $(READY)
 	$(PY) -m ruff format --check .

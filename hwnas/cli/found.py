@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hwnas.cli.console import out, show_json, show_table
+from hwnas.cli.console import Terminal, out, show_json, show_table
 from hwnas.cli.profiles import fail
 from hwnas.core.errors import UsageError
 from hwnas.search.limits import amount
@@ -48,14 +48,14 @@ def show_limited(found: Mapping[str, Any]) -> None:
         out.print(f"no subnet within a budget is predicted to be better by more than {100 * found['bound']:.2g} points", style="dim")
 
 
-def search_recipes(workspace: Workspace, asked: Question, *, json: bool) -> None:
+def search_recipes(workspace: Workspace, asked: Question, *, json: bool, quiet: bool) -> None:
     """A search for every recipe, in one table; what failed is said at the end, and the exit code is the highest."""
     from hwnas.pipeline.searchall import answer_all
 
     for name, usual in (("device", ""), ("runtime", ""), ("budgets", ()), ("precision", "fp32"), ("statistic", "p50"), ("regime", "quiet")):
         if getattr(asked, name) != usual or asked.threads is not None:
             raise UsageError("--all takes devices, runtimes, precisions and budgets from the recipes; leave out either it or them")
-    answers = answer_all(workspace, asked)
+    answers = answer_all(workspace, asked, Terminal(quiet=quiet))
     if json:
         show_json([each.document() for each in answers])
     else:

@@ -9,7 +9,7 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import accuracy, agent, ci, devices, explain, init, predict, predictor, profiles, runs, spaces, tables, work
+from hwnas.cli import accuracy, agent, ci, devices, doctor, explain, init, predict, predictor, profiles, runs, spaces, tables, work
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -36,6 +36,7 @@ app.add_typer(accuracy.app, name="accuracy")
 app.add_typer(agent.app, name="agent")
 app.add_typer(runs.app, name="runs")
 app.command()(init.init)
+app.command()(doctor.doctor)
 app.command()(work.run)
 app.command()(ci.ci)
 app.command()(profiles.profile)

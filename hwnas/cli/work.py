@@ -138,6 +138,7 @@ def search(
     ] = None,
     folder: Folder = Path(),
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find the most accurate subnet under each budget with the stored predictors; needs neither torch nor the device."""
     from hwnas.pipeline.searching import Question, answer
@@ -159,13 +160,13 @@ def search(
         begin=begin,
     )
     if everything:
-        search_recipes(workspace, asked, json=json)
+        search_recipes(workspace, asked, json=json, quiet=quiet)
         return
     for name, value in (("device", device), ("runtime", runtime), ("budget", budget)):
         if not value:
             raise UsageError(f"Missing option '--{name}'; or give --all, for what the recipes ask for")
     workspace.device(asked.device)
-    found = answer(workspace, asked)
+    found = answer(workspace, asked, Terminal(quiet=quiet))
     if json:
         show_json(found)
         return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hwnas.core.errors import ConfigError, HwnasError
+from hwnas.pipeline.reporter import Reporter
 from hwnas.pipeline.searching import Question, answer
 from hwnas.workspace import Workspace
 
@@ -29,7 +30,7 @@ class Answered:
         return head | dict(self.found or {})
 
 
-def answer_all(workspace: Workspace, like: Question) -> list[Answered]:
+def answer_all(workspace: Workspace, like: Question, reporter: Reporter | None = None) -> list[Answered]:
     """A search for each recipe, with strategy, trials, limits and seed of ``like``; one that fails holds up no other.
 
     A workspace without recipes raises `ConfigError`.
@@ -49,7 +50,7 @@ def answer_all(workspace: Workspace, like: Question) -> list[Answered]:
             threads=recipe.threads,
         )
         try:
-            answers.append(Answered(name, question, answer(workspace, question), None))
+            answers.append(Answered(name, question, answer(workspace, question, reporter), None))
         except HwnasError as problem:
             answers.append(Answered(name, question, None, problem))
     return answers

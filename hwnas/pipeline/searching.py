@@ -22,6 +22,7 @@ from hwnas.latency.conformal import require_level
 from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.reporter import Reporter, Silent
 from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
@@ -142,14 +143,14 @@ def posed(workspace: Workspace, question: Question) -> Problem:
         require_level(question.confidence)
     asked = [Asked.parse(text) for text in question.limits]
     space = stored_space(workspace)
-    latency, stored = _latency(workspace, space, question)
+    latency, stored = stored_latency(workspace, space, question)
     largest_ms = latency.largest_ms()
     budgets_ms = tuple(budget.resolve_ms(largest_ms) for budget in budgets)
-    accuracy = _accuracy(workspace, space)
+    accuracy = stored_accuracy(workspace, space)
     predictors = {latency.label: stored, "accuracy": sha256_file(workspace.store.predictors / ACCURACY)}
 
     def find(device: str, runtime: str) -> tuple[LatencyModel, float]:
-        other, digest = _latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
+        other, digest = stored_latency(workspace, space, replace(question, device=device, runtime=runtime, threads=None))
         predictors[other.label] = digest
         return other, other.largest_ms()
 
@@ -163,7 +164,7 @@ def posed(workspace: Workspace, question: Question) -> Problem:
     return Problem(models, latency, budgets_ms, strategy, trials, seed, predictors)
 
 
-def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
+def answer(workspace: Workspace, question: Question, reporter: Reporter | None = None) -> dict[str, Any]:
     """The best subnet under each budget, as plain values; all that was evaluated is kept (`hwnas.pipeline.results`)."""
     if question.begin is not None:
         question = replace(question, begin=str(one_search(workspace.store, question.begin)["run"]))
@@ -171,17 +172,20 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     models, budgets_ms = problem.models, problem.budgets_ms
     space = models.space
     before = preflight(models, budgets_ms)
-    front = find_front(
-        space,
-        models.latency,
-        models.accuracy,
-        budgets_ms,
-        strategy=problem.strategy,
-        trials=problem.trials,
-        seed=problem.seed,
-        limits=models.limits,
-        known=models.known,
-    )
+    total = problem.trials * len(set(budgets_ms))
+    with (reporter or Silent()).stage(f"search for {problem.latency.label}", total) as advance:
+        front = find_front(
+            space,
+            models.latency,
+            models.accuracy,
+            budgets_ms,
+            strategy=problem.strategy,
+            trials=problem.trials,
+            seed=problem.seed,
+            limits=models.limits,
+            known=models.known,
+            watch=lambda archive: advance(min(archive.evaluated, total), "architectures"),
+        )
     settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
     key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
     path = write_front(workspace.store, front, key)
@@ -204,7 +208,7 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     return {"run": key, **found, "front_file": str(path), "evaluated_file": str(evaluated)}
 
 
-def _latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[TrustedLatency, str]:
+def stored_latency(workspace: Workspace, space: SearchSpace, question: Question) -> tuple[TrustedLatency, str]:
     """The stored predictor, with the confidence that is asked for, and the hash of its file."""
     device = workspace.device(question.device)
     target = Target(device.id, question.runtime, question.precision, question.threads or device.threads)
@@ -232,7 +236,8 @@ def _not_stored(folder: Path, asked: Mapping[str, Any]) -> PredictorError | Unkn
     return PredictorError(f"{folder}: no latency predictor of {device} is stored yet; run 'hwnas profile {device}'")
 
 
-def _accuracy(workspace: Workspace, space: SearchSpace) -> StoredAccuracy:
+def stored_accuracy(workspace: Workspace, space: SearchSpace) -> StoredAccuracy:
+    """The stored predictor of ``space``; without one, `PredictorError`."""
     path = workspace.store.predictors / ACCURACY
     if not path.is_file():
         raise PredictorError(f"{path}: no accuracy predictor is stored yet; run 'hwnas train', or import one ('hwnas accuracy import')")

@@ -199,6 +199,15 @@ class Trainings:
         found: dict[str, dict[str, float]] = self.state.of("together", {**self._inputs, "seed": seed, "architectures": ids}, make)
         return found
 
+    def validated(self, archs: Sequence[Architecture], seed: int) -> dict[str, float]:
+        """Accuracies on the validation part of subnets of `supernet`, by the id of their architecture."""
+        ids = sorted(arch.id for arch in archs)
+        inputs = {**self._inputs, "seed": seed, "architectures": ids}
+        found: dict[str, float] = self.state.of(
+            "validated", inputs, lambda: {arch.id: value for arch, value in self.subnets(seed).accuracies(archs, part="val")}
+        )
+        return found
+
     # --- both
 
     def _train(self, net: Supernet, curriculum: Curriculum, seed: int, name: str, what: Any) -> float:

@@ -22,6 +22,7 @@ from hwnas.latency.conformal import require_level
 from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.notes import Watch
 from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
 from hwnas.search.archive import Front
 from hwnas.search.front import find_front
@@ -171,6 +172,9 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
     models, budgets_ms = problem.models, problem.budgets_ms
     space = models.space
     before = preflight(models, budgets_ms)
+    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
+    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    watched = Watch(workspace.store.root / "search" / f"watch-{key}.jsonl", dict(zip(question.budgets, budgets_ms, strict=True)))
     front = find_front(
         space,
         models.latency,
@@ -181,9 +185,9 @@ def answer(workspace: Workspace, question: Question) -> dict[str, Any]:
         seed=problem.seed,
         limits=models.limits,
         known=models.known,
+        watch=watched,
     )
-    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
-    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    watched.end()
     path = write_front(workspace.store, front, key)
     target = {**problem.latency.context, "statistic": question.statistic}
     evaluated = write_evaluated(workspace.store, front, key, {"run": key, **target, **settings})

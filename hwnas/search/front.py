@@ -6,7 +6,7 @@ grows. Budgets are held against the upper bound of the latency, not its mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,10 +34,12 @@ def find_front(
     seed: int = 0,
     limits: Sequence[Limit] = (),
     known: Codes | None = None,
+    watch: Callable[[Archive], None] | None = None,
 ) -> Front:
     """Search ``trials`` architectures for every budget by a strategy or a solver; the same seed gives the same front, bit for bit.
 
     ``limits`` hold beside every budget; ``known: (k, n_choices)`` are architectures to begin from, such as those of an earlier search.
+    ``watch`` is called with all that was evaluated so far, after every batch of a strategy; a solver has none.
     Raises `UnknownNameError` for an unknown strategy and `InfeasibleError` for a budget that nothing fits, both before any search.
     """
     require_known("strategy", strategy, (*STRATEGIES, *SOLVERS))
@@ -47,7 +49,7 @@ def find_front(
     if strategy in SOLVERS:
         found = SOLVERS.get(strategy)(seed=seed, trials=trials).solve(models, budgets)
         return _held(found, models, budgets) if models.limits else found
-    return _asked(STRATEGIES.get(strategy), models, budgets, trials=trials, batch=batch, seed=seed)
+    return _asked(STRATEGIES.get(strategy), models, budgets, trials=trials, batch=batch, seed=seed, watch=watch)
 
 
 def _held(found: Front, models: Models, budgets: Sequence[float]) -> Front:
@@ -59,7 +61,16 @@ def _held(found: Front, models: Models, budgets: Sequence[float]) -> Front:
     return archive.front(bound=found.bound)
 
 
-def _asked(make: StrategyFactory, models: Models, budgets: Sequence[float], *, trials: int, batch: int, seed: int) -> Front:
+def _asked(
+    make: StrategyFactory,
+    models: Models,
+    budgets: Sequence[float],
+    *,
+    trials: int,
+    batch: int,
+    seed: int,
+    watch: Callable[[Archive], None] | None,
+) -> Front:
     """One run of a strategy a budget, each begun from the best that fit so far."""
     first = begun(models, budgets)
     archive = Archive(models.space, models.latency, models.accuracy, models.limits)
@@ -70,6 +81,8 @@ def _asked(make: StrategyFactory, models: Models, budgets: Sequence[float], *, t
         def evaluate(asked: Trials, budget_ms: float = budget_ms) -> Outcomes:
             scored = archive.score(asked.codes)
             used = np.maximum(scored.upper_ms / budget_ms, scored.used)
+            if watch is not None:
+                watch(archive)
             return Outcomes(-scored.accuracy[:, None], np.maximum(used - 1, 0.0))
 
         known = archive.all()

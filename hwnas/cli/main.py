@@ -45,6 +45,7 @@ app.command()(explain.explain)
 app.command()(predict.predict)
 app.command()(work.export)
 app.command()(work.verify)
+app.command()(work.sign)
 
 
 def _version(value: bool) -> None:

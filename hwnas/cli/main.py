@@ -47,6 +47,7 @@ app.command()(report.report)
 app.command()(predict.predict)
 app.command()(work.export)
 app.command()(work.verify)
+app.command()(work.sign)
 
 
 def _version(value: bool) -> None:

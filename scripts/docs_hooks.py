@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,37 @@ from mkdocs.structure.files import File, Files
 
 from hwnas import workspace
 from hwnas.cli.main import EPILOG, app
-from hwnas.config import AccuracyConfig, Config, DataConfig, ProfileConfig, SearchConfig, SpaceConfig
+from hwnas.config import SELECTIONS, AccuracyConfig, Config, DataConfig, ProfileConfig, SearchConfig, SpaceConfig
 from hwnas.core import errors
 from hwnas.core.access import WHAT, AdbOptions, NativeOptions, SshOptions
 from hwnas.data import Limits
 from hwnas.export import manifest
+from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
 from hwnas.latency import tableformat, tableline
-from hwnas.recipe import BaselineLimits, Int8Limits, Recipe
-from hwnas.supernet.recipe import TrainConfig
+from hwnas.latency.footprint import UNITS
+from hwnas.profiler.channel import LAUNCHERS
+from hwnas.recipe import BUDGET_REGIMES, BUDGET_STATISTICS, BaselineLimits, Int8Limits, Recipe
+from hwnas.search.solver import SOLVERS
+from hwnas.search.strategy import STRATEGIES
+from hwnas.space.family import FAMILIES
+from hwnas.supernet.predictor import FITTED
+from hwnas.supernet.recipe import RECIPES, TrainConfig
+
+NAMES: tuple[tuple[str, Iterable[str]], ...] = (
+    ("transport", LAUNCHERS),
+    ("runtime", RUNTIME_FORMATS),
+    ("precision", PRECISIONS),
+    ("statistic of a budget", BUDGET_STATISTICS),
+    ("regime of a budget", BUDGET_REGIMES),
+    ("space", [preset.name for name in FAMILIES for preset in FAMILIES.get(name).presets()]),
+    ("training recipe", RECIPES),
+    ("accuracy predictor", FITTED),
+    ("selection of subnets", SELECTIONS),
+    ("search strategy", STRATEGIES),
+    ("solver, in a strategy's place", SOLVERS),
+    ("limit beside latency", UNITS),
+)
+"""Registries, as files and options name what is in them."""
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -86,9 +109,12 @@ def configuration() -> str:
     parts += ["## devices/ID.toml", _fields(workspace._Descriptor)]
     for name, options in (("ssh", SshOptions), ("adb", AdbOptions), ("native", NativeOptions)):
         parts += [f"### [{name}]", _described(options)]
-    parts += ["## export/recipes/NAME.toml", _fields(Recipe)]
+    budgets = "Budgets are times (`4ms`, `900us`, `0.1s`) or shares of the largest subnet's (`60%`)."
+    parts += ["## export/recipes/NAME.toml", budgets, _fields(Recipe)]
     for name, limits in (("int8", Int8Limits), ("baseline", BaselineLimits)):
         parts += [f"### [{name}] of a recipe", _described(limits)]
+    rows = [(kind, ", ".join(f"`{name}`" for name in names)) for kind, names in NAMES]
+    parts += ["## Names", "What there is to choose from:", _table(("kind", "names"), rows)]
     assert {field.name for field in dataclasses.fields(Config)} == {"data", "space", "seed", "train", "profile", "accuracy", "search"}
     return "\n\n".join(parts) + "\n"
 
@@ -136,7 +162,7 @@ def _described(cls: type) -> str:
 
 def _prose(text: str) -> str:
     """A docstring without the names of modules that only contributors know."""
-    return text.replace("``", "`")
+    return re.sub(r" \(`hwnas\.[^)]*\)", "", text.replace("``", "`"))
 
 
 def _fields(cls: type) -> str:
@@ -150,10 +176,12 @@ def _fields(cls: type) -> str:
 
 def _type(hint: Any) -> str:
     name = hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
-    return re.sub(r"[a-z_.]+\.(?=[A-Z])", "", name)
+    return re.sub(r"[a-z_.]+\.(?=[A-Z])", "", name).replace(" | None", ", or nothing").replace(" | ", " or ")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is None:
+        return "nothing"
     if field.default is not dataclasses.MISSING:
         return f"`{field.default!r}`" if not dataclasses.is_dataclass(field.default) else "its defaults"
     return "" if field.default_factory is dataclasses.MISSING else "its defaults"

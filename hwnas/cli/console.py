@@ -97,6 +97,17 @@ class Terminal:
         err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
 
+@contextmanager
+def working(title: str, *, quiet: bool = False) -> Iterator[None]:
+    """For what cannot say how far it is: since when it has been at work, until it is done. Nothing where stderr is no terminal."""
+    if quiet or not err.is_terminal:
+        yield
+        return
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True) as shown:
+        shown.add_task(escape(title), total=None)
+        yield
+
+
 def _log(title: str, total: float, begin: float) -> Advance:
     """A line now and then, with the stage's name: several may be under way."""
     said = begin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli.added import add
-from hwnas.cli.console import show_json, show_table
+from hwnas.cli.console import show_json, show_table, working
 from hwnas.cli.options import Folder, Json, open_workspace
 from hwnas.cli.trust import trust
 from hwnas.core.errors import DeviceError
@@ -50,7 +50,9 @@ def check(
 
     workspace = open_workspace(folder)
     devices = [workspace.device(name) for name in names or list(workspace.devices)]
-    checked = check_devices(devices, wait_s=wait_s if wait_s or names else PAGE_WAIT_S)
+    # a page's link is shown while it is awaited
+    with working(f"ask {', '.join(device.id for device in devices)}", quiet=json or any(device.is_page for device in devices)):
+        checked = check_devices(devices, wait_s=wait_s if wait_s or names else PAGE_WAIT_S)
     if json:
         show_json([{**plain(one), "fix": "; ".join(one.fixes)} for one in checked])
     else:

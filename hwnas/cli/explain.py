@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwnas.cli.console import out, show_facts, show_json, show_table
+from hwnas.cli.console import out, show_facts, show_json, show_table, working
 from hwnas.cli.options import Folder, Json, open_workspace
 
 
@@ -36,7 +36,8 @@ def explain(
     question = Question(
         device, runtime, budgets, precision=precision, statistic=statistic, regime=regime, threads=threads, limits=tuple(limit or ())
     )
-    found = explained(workspace, arch, question)
+    with working("hold it against its neighbours and the front", quiet=json):
+        found = explained(workspace, arch, question)
     if json:
         show_json(found)
         return

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli.console import out
+from hwnas.cli.console import out, show_json
+from hwnas.cli.options import Json
 from hwnas.core.errors import ConfigError, HwnasError
 from hwnas.core.registry import suggest
 from hwnas.core.result import LatencyLimit
@@ -72,9 +73,10 @@ def init(
     space: Annotated[str | None, typer.Option(help=f"Search space, see 'hwnas spaces list'; {SPACE} unless given.")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="A latency budget, as 4ms or 60%; may be given several times.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take what is not given as it is by default.")] = False,
+    json_: Json = False,
 ) -> None:
     """Write a new workspace: hwnas.toml, this machine as a device, and a recipe a runtime. Asks on a terminal what is not given."""
-    ask = not yes and sys.stdin.isatty() and sys.stdout.isatty()
+    ask = not yes and not json_ and sys.stdin.isatty() and sys.stdout.isatty()
     _require_new(folder)
     data = _answer("Images (built-in name, folder of class folders, or .npz)", data, DATA, lambda text: _source(text, folder), ask=ask)
     space = _answer("Search space ('hwnas spaces list' shows all)", space, SPACE, _space, ask=ask)
@@ -84,6 +86,9 @@ def init(
         write_atomic(path, text)
     for name in ("latency_tables", "export/baselines"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    if json_:
+        show_json({"folder": str(folder), "files": [path.relative_to(folder) for path in _files(folder)]})
+        return
     out.print(
         f"wrote {', '.join(str(p.relative_to(folder)) for p in _files(folder))}; next: hwnas run"
         + (f" --workspace {folder}" if folder != Path() else ""),

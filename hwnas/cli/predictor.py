@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli.console import show_facts, show_json
+from hwnas.cli.console import show_facts, show_json, working
 from hwnas.cli.options import Folder, Json, open_workspace
 
 app = typer.Typer(help="Latency predictors: fit one, say how good it is.", no_args_is_help=True)
@@ -38,7 +38,8 @@ def fit(
     """Fit a predictor to the whole networks of a table, with intervals that hold, and store it below runs/predictors/."""
     from hwnas.pipeline.predictors import Asked, fit_predictor
 
-    found = fit_predictor(open_workspace(folder), Asked(device, runtime, precision, kind, statistic, regime, threads))
+    with working("fit", quiet=json):
+        found = fit_predictor(open_workspace(folder), Asked(device, runtime, precision, kind, statistic, regime, threads))
     if json:
         show_json(found)
     else:
@@ -61,7 +62,8 @@ def evaluate(
     """Predict the whole networks of a table by fits that did not see them, ten folds: errors, ranks, and what intervals cover."""
     from hwnas.pipeline.predictors import Asked, evaluate_predictor
 
-    found = evaluate_predictor(open_workspace(folder), Asked(device, runtime, precision, kind, statistic, regime, threads), plot=plot)
+    with working("fit ten times", quiet=json):
+        found = evaluate_predictor(open_workspace(folder), Asked(device, runtime, precision, kind, statistic, regime, threads), plot=plot)
     if json:
         show_json(found)
         return

@@ -56,6 +56,23 @@ def test_stages_of_several_threads_share_a_display_that_ends_with_the_last(scree
     assert "the next" in screen.getvalue()
 
 
+def test_what_cannot_say_how_far_it_is_shows_that_it_is_at_work(screen):
+    with console.working("fit [it]"):
+        pass
+    assert "fit [it]" in screen.getvalue()
+    assert screen.getvalue().endswith("\x1b[2K")
+    before = screen.getvalue()
+    with console.working("fit", quiet=True):
+        pass
+    assert screen.getvalue() == before
+
+
+def test_a_log_is_not_told_of_work_that_ends_soon(log):
+    with console.working("fit"):
+        pass
+    assert log.getvalue() == ""
+
+
 def test_a_stage_that_fails_ends_its_display(screen):
     terminal = Terminal()
     with pytest.raises(OSError, match="x"), terminal.stage("profile pi4", 10):

@@ -1,5 +1,6 @@
 """``hwnas init``: three questions on a terminal, none elsewhere, and comments that say the truth."""
 
+import json
 import os
 import pty
 import re
@@ -30,6 +31,12 @@ def test_options_answer_the_questions(capsys, tmp_path):
     workspace = Workspace.open(tmp_path / "ws")
     assert workspace.config.space.preset == "ofa-w1.0"
     assert {recipe.budgets for recipe in workspace.recipes.values()} == {("4ms", "60%")}
+
+
+def test_json_lists_what_was_written(capsys, tmp_path):
+    assert call(["init", str(tmp_path / "ws"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(told["files"]) == sorted(p.relative_to(tmp_path / "ws").as_posix() for p in (tmp_path / "ws").rglob("*") if p.is_file())
 
 
 @pytest.mark.parametrize("budget", ["4", "0ms", " "])

@@ -24,13 +24,15 @@ from hwnas.config import Config
 from hwnas.core.serial import parse
 from hwnas.recipe import Recipe
 from hwnas.workspace import device_from
+from tests.latency.published import ofa, operations, timed, write_csv
 from tests.rig import small_run, sshd
 from tests.rig.documents import PAGES, ROOT, RUN, Block, blocks
 from tests.rig.sshd import board  # noqa: F401 (a fixture)
+from tests.supernet.test_ofa_predictor import published
 
 BLOCKS = blocks()
 HERE = [block for block in BLOCKS if block.mark == "run"]
-FOLDERS = ("new", "finished", "board")
+FOLDERS = ("new", "finished", "published", "board")
 MINIMAL = {"data": {"source": "fashion-mnist"}, "space": {"preset": "tiny-32"}}
 LINE = """\
 from hwnas.cli.main import main
@@ -161,9 +163,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that ran to its end, with three pretended devices that are called as those of the documentation."""
     root = small_run.write_workspace(tmp_path_factory.mktemp("documents") / "ws", runtimes=())
     (root / "devices" / "toy.toml").unlink()
-    for device, runtime in (("local", "onnxruntime"), ("local", "litert"), ("pi4", "onnxruntime"), ("pixel", "litert")):
-        with (root / "devices" / f"{device}.toml").open("w") as file:
-            file.write('transport = "pretend"\n')
+    for device, runtime in (("local", "onnxruntime"), ("local", "litert"), ("pi4", "onnxruntime"), ("pi4", "litert"), ("pixel", "litert")):
+        (root / "devices" / f"{device}.toml").write_text('transport = "pretend"\n')
         recipe = root / "export" / "recipes" / f"{device}-{runtime}.toml"
         recipe.parent.mkdir(parents=True, exist_ok=True)
         recipe.write_text(f'device = "{device}"\nruntime = "{runtime}"\nbudgets = ["90%"]\n')
@@ -172,7 +173,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def typed(script: str, folder: Path, tools: Path, *, home: Path | None = None) -> str:
-    """Run ``script`` in a shell that has `hwnas` with pretended devices; each line must succeed. What it printed."""
+    """Run ``script`` in a shell that has `hwnas` with pretended devices. What it printed.
+
+    Each line must succeed, or end with the exit code that its comment tells of.
+    """
+    script = re.sub(r"^(hwnas .*?)(\s+#.*exit code (\d).*)$", r"\1 || test $? -eq \3 \2", script, flags=re.MULTILINE)
     program = tools / "hwnas"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(tools / "line.py"))} "$@"\n')
     (tools / "line.py").write_text(LINE)
@@ -197,6 +202,15 @@ def photos(folder: Path) -> None:
             image.fromarray(pixels).save(folder / name / f"{i:04}.jpg", quality=95)
 
 
+def write_published(folder: Path) -> None:
+    """A workspace of Once-for-All's space beside files as its authors published them, with other numbers."""
+    folder.mkdir()
+    toml = '[data]\nsource = "fashion-mnist"\n[space]\npreset = "ofa-w1.2"\nresolutions = [160, 224]\n'
+    (folder / "hwnas.toml").write_text(toml)
+    np.savez(folder / "accuracy_predictor.npz", **published())
+    write_csv(folder / "note10_lut.csv", timed(operations(ofa(224))))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", HERE, ids=ids)
 def test_a_block_runs(block: Block, request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -205,6 +219,9 @@ def test_a_block_runs(block: Block, request: pytest.FixtureRequest, tmp_path: Pa
     folder = tmp_path / "here"
     if block.said == "new":
         photos(folder / "photos")
+    elif block.said == "published":
+        write_published(folder)
+        script = re.sub(r"\b(old|new)\.json", "latency_tables/note10/*.json", script)
     elif block.said == "finished":
         shutil.copytree(request.getfixturevalue("measured"), folder)
         (found,) = {path.name for path in (folder / "runs").glob("*/artifacts/local-litert/*/manifest.json")}

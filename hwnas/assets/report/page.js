@@ -38,6 +38,8 @@ async function draw(element, chart) {
     config: { ...config(), ...(narrow ? { legend: { ...config().legend, columns: 1, labelLimit: 200 } } : {}) },
     tooltip: { theme: isDark() ? "dark" : "light" },
   });
+  // the element around it is the image and has its words; what is inside is not read out mark by mark
+  element.querySelector("svg").setAttribute("aria-hidden", "true");
   before?.finalize();
   drawn.set(element, result);
   element.dataset.rows = rows.length;

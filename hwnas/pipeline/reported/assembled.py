@@ -13,7 +13,7 @@ from hwnas.pipeline.reported.sources import MALFORMED, RUN, SEARCH, Source, chan
 from hwnas.pipeline.reported.whole import sections_of_run
 from hwnas.report.page.items import Report, Section
 
-POINTS = 12_000
+POINTS = 6_000
 """How many points all clouds of a report draw: what a browser shows at once and a mail carries."""
 
 

@@ -90,7 +90,6 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Listener
-    protocol_version = "HTTP/1.1"
     server_version = "hwnas"
     sys_version = ""
     timeout = TIMEOUT_S

@@ -189,20 +189,23 @@ def export_subnet(
     subnet: Architecture | str,
     folder: str | Path,
     *,
-    runtimes: Sequence[str] = ("onnxruntime", "litert"),
-    int8: bool = False,
+    formats: Sequence[str] = ("onnx", "tflite"),
 ) -> Exported:
-    """Write a subnet for ``runtimes`` into ``folder``, which must be new or empty; with ``int8`` 8-bit files, too.
+    """Write a subnet in ``formats`` into ``folder``, which must be new or empty.
+
+    A format is ``onnx``, ``tflite`` or ``pt2``, with a precision where that is not float32, as in ``onnx:fp16`` or ``tflite:int8``.
 
     ``subnet`` is an architecture, ``"smallest"``, ``"largest"``, or the id of one that a search or run of the workspace found. A file that
     differs from its subnet in torch raises `hwnas.VerificationError`.
     """
+    from hwnas.export.exporter import parse_format
     from hwnas.pipeline.context import Context
     from hwnas.pipeline.exporting import export_subnet as export
 
+    named = [parse_format(text) for text in formats]
     ctx = Context(workspace)
     with ctx.store.lock():
-        written = export(ctx, _text(ctx.space, subnet), Path(folder), runtimes=tuple(runtimes), int8=int8)
+        written = export(ctx, _text(ctx.space, subnet), Path(folder), formats=named, int8=False)
     folder = Path(written["folder"])
     names = ("runtime", "precision", "sha256", "size_bytes", "accuracy_val", "parity_max_abs")
     files = tuple(ExportedFile(folder / each["path"], *(each[name] for name in names)) for each in written["files"])

@@ -133,7 +133,7 @@ def test_a_subnet_as_module_files_and_verdict(copy, tmp_path) -> None:
     workspace = hwnas.open_workspace(copy)
     smallest, _ = hwnas_extremes(hwnas.workspace_space(workspace))
     module = hwnas.extract_subnet(workspace, smallest)
-    written = hwnas.export_subnet(workspace, smallest, tmp_path / "files", runtimes=["onnxruntime"])
+    written = hwnas.export_subnet(workspace, smallest, tmp_path / "files", formats=["onnx"])
     assert written.architecture == smallest
     (file,) = written.files
     assert (file.path.name, file.runtime, file.precision, file.size_bytes) == (

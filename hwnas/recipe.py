@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -13,6 +13,7 @@ from hwnas.core.registry import require_known
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT
 from hwnas.export.exporter import EIGHT_BITS, RUNTIME_FORMATS, parse_format, require_precision
+from hwnas.latency.amounts import parse_amount
 
 BUDGET_STATISTICS = ("p50", "p90", "p99")
 """What a budget may be about."""
@@ -53,6 +54,33 @@ class BaselineLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkLimits:
+    """``[limits]`` of a recipe: what its subnets may need besides time, as in ``params = "2M"`` or ``size = "60%"`` (of the largest's)."""
+
+    params: str | None = None
+    macs: str | None = None
+    flops: str | None = None
+    size: str | None = None
+    peak_memory: str | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        for name, amount in self._given.items():
+            parse_amount(name, amount)
+
+    @property
+    def _given(self) -> dict[str, str]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: amount for name, amount in named.items() if amount is not None}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Each limit as ``NAME=AMOUNT``."""
+        return tuple(f"{name}={amount}" for name, amount in self._given.items())
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """``export/recipes/<name>.toml``: what to deploy where, within which budgets.
 
@@ -67,6 +95,7 @@ class Recipe:
     statistic: str = "p50"
     regime: str = "quiet"
     formats: tuple[str, ...] = ()
+    limits: NetworkLimits = NetworkLimits()
     int8: Int8Limits | None = None
     baseline: BaselineLimits = BaselineLimits()
 
@@ -102,6 +131,6 @@ class Recipe:
             there.append(one)
 
     @property
-    def limits(self) -> tuple[LatencyLimit, ...]:
+    def latency_limits(self) -> tuple[LatencyLimit, ...]:
         """The budgets, parsed."""
         return tuple(LatencyLimit.parse(text) for text in self.budgets)

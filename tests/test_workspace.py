@@ -28,7 +28,7 @@ def test_a_workspace_is_read_whole(root):
     assert workspace.config.search.strategy == "evolution"
     assert workspace.device("pi").runtimes == ("onnxruntime",)
     recipe = workspace.recipes["one"]
-    assert [limit.resolve_ms(10.0) for limit in recipe.limits] == [4.0, 2.5]
+    assert [limit.resolve_ms(10.0) for limit in recipe.latency_limits] == [4.0, 2.5]
     assert recipe.statistic == "p50"
 
 
@@ -110,6 +110,14 @@ def test_a_folder_without_configuration_says_how_to_begin(tmp_path):
         ('runtime = "onnxruntime"', 'runtime = "onnxruntime"\nprecision = "int4"', "unknown precision 'int4'; did you mean 'int8'?"),
         ('runtime = "onnxruntime"', 'runtime = "onnxruntime"\nthreads = 0', "threads must be at least 1"),
         ('"40%", "2.5ms"]', '"40%", "2.5ms"]\n[int8]\nmax_drop = 1', "unknown key 'int8.max_drop'; did you mean 'max_accuracy_drop'?"),
+        ('"40%", "2.5ms"]', '"40%", "2.5ms"]\n[limits]\nparms = "2M"', "unknown key 'limits.parms'; did you mean 'params'?"),
+        (
+            '"40%", "2.5ms"]',
+            '"40%", "2.5ms"]\n[limits]\nparams = "2MB"',
+            "limit 'params=2MB': a number above 0 is needed, perhaps with k, M",
+        ),
+        ('"40%", "2.5ms"]', '"40%", "2.5ms"]\n[limits]\nsize = "0B"', "limit 'size=0B': must be a finite number above 0"),
+        ('"40%", "2.5ms"]', '"40%", "2.5ms"]\n[limits]\nsize = 5', "limits.size: must be"),
         ('device = "pi"', 'device = "pj"', "unknown device 'pj'"),
     ],
 )

@@ -29,7 +29,7 @@ from hwnas.search.sums import solve_sums
 from hwnas.space.moves import encode, sample_spread
 
 SEEDS = 10
-TRIALS = {"short": 10_500, "long": 200_000}
+TRIALS = {"short": 12_500, "long": 200_000}
 LIMIT_S = {"short": 0.5, "long": 10.0}
 WANTED = {
     "short": (0.7865, 0.8070, 0.8205, 0.8290, 0.8400, 0.8485, 0.8525),

@@ -12,6 +12,8 @@ from hwnas.cli.console import OUTSIDE, Terminal, out, show_json, show_table
 from hwnas.cli.found import search_recipes, show_limited, show_preflight
 from hwnas.cli.options import Folder, Json, Quiet, open_workspace
 from hwnas.core.errors import UsageError
+from hwnas.latency.footprint import UNITS
+from hwnas.search.limits import amount
 
 if TYPE_CHECKING:
     from hwnas.pipeline.context import Context
@@ -68,6 +70,9 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     out.print(f"budgets are about {' and '.join(sorted(statistic))}; {typical}", soft_wrap=True, style="dim")
     for r in (r for r in rows if not r["trusted"]):
         out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {OUTSIDE}; the measured time counts", soft_wrap=True, style="dim")
+    for r in (r for r in rows if r["limited"]):
+        needed = ", ".join(f"{name} {amount(value, UNITS[name])}" for name, value in r["limited"].items())
+        out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {needed}", soft_wrap=True, style="dim")
     for r in rows:
         if r["int8"]:
             out.print(f"{r['device']}/{r['runtime']} {r['budget']}: {_int8_line(r['int8'])}", soft_wrap=True, style="dim")

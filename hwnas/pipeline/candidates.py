@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hwnas.pipeline.context import Context
 from hwnas.pipeline.goals import Goal
 from hwnas.search.archive import Front, Scored
 from hwnas.search.front import find_front
+from hwnas.search.limits import Limit
 
 RETRIES = 5
 SPACING = 0.04
@@ -37,10 +39,11 @@ class Pick:
     trusted: bool = True
 
 
-def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float]) -> Front:
-    """The front of the workspace's space under these budgets, by the workspace's strategy."""
+def searched(ctx: Context, latency: LatencyModel, accuracy: Predictor, budgets_ms: Sequence[float], limits: Sequence[Limit] = ()) -> Front:
+    """The front of the workspace's space under these budgets and within ``limits``, by the workspace's strategy."""
     config = ctx.config.search
-    return find_front(ctx.space, latency, accuracy, budgets_ms, strategy=config.strategy, trials=config.trials, seed=ctx.config.seed)
+    settings: dict[str, Any] = {"strategy": config.strategy, "trials": config.trials, "seed": ctx.config.seed}
+    return find_front(ctx.space, latency, accuracy, budgets_ms, limits=limits, **settings)
 
 
 def picked(ctx: Context, trained: Trained, latency: TrustedLatency, front: Front, goals: Sequence[Goal]) -> Mapping[Goal, list[Pick]]:

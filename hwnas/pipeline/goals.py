@@ -46,5 +46,5 @@ def target_of(recipe: Recipe) -> Target:
 
 def goals_of(name: str, recipe: Recipe, *, largest_ms: float) -> list[Goal]:
     """The goals of a recipe, smallest budget first; ``largest_ms`` resolves budgets given as a share."""
-    goals = [Goal(name, recipe, limit, limit.resolve_ms(largest_ms)) for limit in recipe.limits]
+    goals = [Goal(name, recipe, limit, limit.resolve_ms(largest_ms)) for limit in recipe.latency_limits]
     return sorted(goals, key=lambda goal: goal.budget_ms)

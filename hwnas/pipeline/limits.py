@@ -3,24 +3,19 @@ budget itself, so that it holds on the worst of the devices."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from hwnas.core.arch import SearchSpace
+from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.errors import ConfigError
 from hwnas.core.predict import LatencyModel
-from hwnas.core.registry import require_known
 from hwnas.core.result import LatencyLimit
+from hwnas.latency.amounts import parse_amount
 from hwnas.latency.footprint import UNITS, Footprint
+from hwnas.recipe import Recipe
 from hwnas.search.limits import Largest, Limit, Resource
 from hwnas.search.worst import WorstLatency
 from hwnas.space.family import family_of
-
-_AMOUNT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|[kKMG]i?B?|B)?\s*\Z")
-_TIMES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "ki": 2.0**10, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +41,7 @@ class Asked:
             if device and runtime and bool(equals) == bool(amount):
                 return cls(name, amount or None, device, runtime)
         elif name and amount:
-            require_known("limit", name, UNITS)
-            _amount(text, name, amount)
+            parse_amount(name, amount)
             return cls(name, amount)
         names = ", ".join(UNITS)
         raise ConfigError(f"limit {text!r}: NAME=AMOUNT is needed, as in params=2M, size=60% or DEVICE/RUNTIME=5ms; names: {names}")
@@ -87,7 +81,7 @@ def limits_of(space: SearchSpace, asked: Sequence[Asked], precision: str, find: 
             resource, at_most = Resource(each.name, "ms", model.upper), LatencyLimit.parse(each.amount).resolve_ms(largest_ms)
         else:
             resource = resource_of(footprint, each.name)
-            value, relative = _amount(f"{each.name}={each.amount}", each.name, each.amount)
+            value, relative = parse_amount(each.name, each.amount)
             at_most = value * float(resource.cost(largest.codes)[0]) if relative else value
         limits.append(Limit(resource, at_most))
     return tuple(limits)
@@ -99,14 +93,15 @@ def resource_of(footprint: Footprint, name: str) -> Resource:
     return Resource(name, UNITS[name], lambda codes: footprint.cost(name, codes), largest)
 
 
-def _amount(text: str, name: str, amount: str) -> tuple[float, bool]:
-    """A number, and whether it is a share of the largest subnet's."""
-    match = _AMOUNT.match(amount)
-    unit = (match[2] or "") if match else ""
-    if match is None or (unit.endswith("B") and UNITS[name] != "B"):
-        words = "k, M or G" if UNITS[name] == "" else "B, kB, MB or MiB"
-        raise ConfigError(f"limit {text!r}: a number above 0 is needed, perhaps with {words}, or % of the largest subnet's")
-    value = float(match[1])
-    if not (value > 0 and np.isfinite(value)):
-        raise ConfigError(f"limit {text!r}: must be a finite number above 0")
-    return (value / 100, True) if unit == "%" else (value * _TIMES[unit.removesuffix("B")], False)
+def recipe_limits(space: SearchSpace, recipe: Recipe) -> tuple[Limit, ...]:
+    """The limits of a recipe's ``[limits]``, of its own precision."""
+
+    def none(device: str, runtime: str) -> tuple[LatencyModel, float]:
+        raise ConfigError(f"{device}/{runtime}: a recipe limits what its own network needs")
+
+    return limits_of(space, [Asked.parse(text) for text in recipe.limits.texts], recipe.precision, none)
+
+
+def needs(limits: Sequence[Limit], codes: Codes) -> dict[str, float]:
+    """What the architecture ``codes: (1, n_choices)`` needs of everything that is limited, by name."""
+    return {limit.resource.name: float(limit.resource.cost(codes)[0]) for limit in limits}

@@ -8,6 +8,7 @@ from typing import Any
 from hwnas.pipeline.artifacts import accuracy_on_test
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Companion, Outcome
+from hwnas.pipeline.limits import needs, recipe_limits
 
 
 def verdict_of(outcome: Outcome) -> str:
@@ -20,6 +21,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
 
     ``trusted`` is False where the prediction lies outside of what the table has measured: the measured time alone counts there.
     ``anchored_error`` is `Timing.anchored_error`: None, or by what share a time of a busy device may be off in the regime of the budget.
+    ``limited`` is what the subnet needs of what the recipe limits, by name.
     """
     goal, chosen = outcome.goal, outcome.chosen
     low, high = chosen.timing.interval_ms
@@ -33,6 +35,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "statistic": goal.recipe.statistic,
         "regime": goal.recipe.regime,
         "arch": chosen.pick.arch.id,
+        "limited": needs(recipe_limits(ctx.space, goal.recipe), chosen.pick.arch.codes),
         "accuracy_val": chosen.built.accuracy_val,
         "accuracy_test": accuracy_on_test(ctx, chosen.built, chosen.built.main),
         "predicted_ms": chosen.pick.predicted_ms,

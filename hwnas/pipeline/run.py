@@ -24,6 +24,7 @@ from hwnas.pipeline.deploy import Outcome, deployed
 from hwnas.pipeline.fleet import profiles_for_run
 from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
 from hwnas.pipeline.kept import keep_search
+from hwnas.pipeline.limits import recipe_limits
 from hwnas.pipeline.profile import Profile
 from hwnas.pipeline.profiling import measured_again
 from hwnas.pipeline.release import release
@@ -107,7 +108,7 @@ def _goals(ctx: Context, recipes: Mapping[str, Recipe], profiles: Mapping[Target
         largest_ms = profile.largest_ms(ctx, regime=recipe.regime, statistic=recipe.statistic)
         own = goals_of(name, recipe, largest_ms=largest_ms)
         latency = profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
-        check_budgets(ctx.space, latency, [goal.budget_ms for goal in own])
+        check_budgets(ctx.space, latency, [goal.budget_ms for goal in own], recipe_limits(ctx.space, recipe))
         goals += own
     return goals
 
@@ -116,7 +117,8 @@ def _deploy(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal],
     recipe = goals[0].recipe
     latency = bench.profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
     ctx.reporter.expect(f"{bench.profile.target.label}: searching by the {why(latency)}; bounds of {latency.confidence:.0%}")
-    front = searched(ctx, latency, accuracy_model(ctx, trained), [goal.budget_ms for goal in goals])
+    budgets_ms = [goal.budget_ms for goal in goals]
+    front = searched(ctx, latency, accuracy_model(ctx, trained), budgets_ms, recipe_limits(ctx.space, recipe))
     keep_search(folder, goals[0].name, front, _asked(ctx, latency, goals))
     return deployed(ctx, trained, bench, goals, picked(ctx, trained, latency, front, goals))
 

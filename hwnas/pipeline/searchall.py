@@ -31,7 +31,9 @@ class Answered:
 
 
 def answer_all(workspace: Workspace, like: Question, reporter: Reporter | None = None) -> list[Answered]:
-    """A search for each recipe, with strategy, trials, limits and seed of ``like``; one that fails holds up no other.
+    """A search for each recipe, with strategy, trials and seed of ``like``, within its limits and the recipe's own.
+
+    One that fails holds up no other.
 
     A workspace without recipes raises `ConfigError`.
     """
@@ -48,6 +50,7 @@ def answer_all(workspace: Workspace, like: Question, reporter: Reporter | None =
             statistic=recipe.statistic,
             regime=recipe.regime,
             threads=recipe.threads,
+            limits=(*recipe.limits.texts, *like.limits),
         )
         try:
             answers.append(Answered(name, question, answer(workspace, question, reporter), None))

@@ -21,7 +21,7 @@ from hwnas.latency.chosen import why
 from hwnas.latency.conformal import require_level
 from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
-from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.limits import Asked, limits_of, needs, worst_of
 from hwnas.pipeline.notes import Watch
 from hwnas.pipeline.reporter import Reporter, Silent
 from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
@@ -283,6 +283,6 @@ def _row(problem: Problem, front: Front, text: str, budget_ms: float) -> dict[st
         "accuracy_std": float(best.accuracy_std[0]),
         "predicted_ms": float(best.latency_ms[0]),
         "predicted_hi_ms": float(best.upper_ms[0]),
-        "limited": {limit.resource.name: float(limit.resource.cost(best.codes)[0]) for limit in problem.models.limits},
+        "limited": needs(problem.models.limits, best.codes),
         "trusted": not problem.latency.outside(best.codes)[0],
     }

@@ -20,8 +20,9 @@ def smallest_upper_ms(latency: LatencyModel) -> float:
     return float(latency.upper(latency.minimum())[0])
 
 
-def check_budgets(space: SearchSpace, latency: LatencyModel, budgets_ms: Sequence[float]) -> None:
-    """Raise `InfeasibleError`, with the smallest feasible budget, when one is below it; `ConfigError` when one is no time at all."""
+def check_budgets(space: SearchSpace, latency: LatencyModel, budgets_ms: Sequence[float], limits: Sequence[Limit] = ()) -> None:
+    """Raise `InfeasibleError`, with the smallest feasible budget, when one is below it, also where ``limits`` are to be kept; `ConfigError`
+    when one is no time at all."""
     if not budgets_ms:
         raise ConfigError("a search needs at least one latency budget")
     for budget_ms in budgets_ms:
@@ -35,6 +36,8 @@ def check_budgets(space: SearchSpace, latency: LatencyModel, budgets_ms: Sequenc
             f"{latency.label}: no architecture of space '{space.name}' fits {min(budgets_ms):.4g} ms; "
             f"the quickest needs {shown:.4f} ms; raise the budget to at least that"
         )
+    if limits:
+        within_limits(space, latency, limits, min(budgets_ms))
 
 
 def begun(models: Models, budgets_ms: Sequence[float]) -> Codes:
@@ -43,33 +46,34 @@ def begun(models: Models, budgets_ms: Sequence[float]) -> Codes:
     Budgets and limits that nothing keeps raise `InfeasibleError` with the smallest value that something does, as far as one is known.
     """
     check_budgets(models.space, models.latency, budgets_ms)
-    first = within_limits(models, min(budgets_ms)) if models.limits else models.latency.minimum()
+    space, latency, limits = models.space, models.latency, models.limits
+    first = within_limits(space, latency, limits, min(budgets_ms)) if limits else latency.minimum()
     return first if models.known is None else np.concatenate([first, models.known])
 
 
-def within_limits(models: Models, budget_ms: float) -> Codes:
-    """The quickest architecture within the limits of ``models``, ``(1, n_choices)``; `InfeasibleError` where it is over the budget."""
-    space, label = models.space, models.latency.label
-    found = least(space, models.latency.upper, models.limits)
+def within_limits(space: SearchSpace, latency: LatencyModel, limits: Sequence[Limit], budget_ms: float) -> Codes:
+    """The quickest architecture within ``limits``, ``(1, n_choices)``; `InfeasibleError` where it is over the budget."""
+    label = latency.label
+    found = least(space, latency.upper, limits)
     if found is None:
-        for limit in models.limits:
-            _check_alone(models, limit)
-        listed = " and ".join(_said(limit) for limit in models.limits)
+        for limit in limits:
+            _check_alone(space, limit)
+        listed = " and ".join(_said(limit) for limit in limits)
         raise InfeasibleError(f"{label}: no architecture of space '{space.name}' was found that keeps {listed}; raise one of them")
     if found.cost <= budget_ms:
         return found.codes
-    listed = " and ".join(_said(limit) for limit in models.limits)
+    listed = " and ".join(_said(limit) for limit in limits)
     raise InfeasibleError(
         f"{label}: no architecture of space '{space.name}' that keeps {listed} fits {budget_ms:.4g} ms; the quickest "
         f"{'' if found.exact else 'that was found '}needs {amount(found.cost, 'ms')}; raise the budget to at least that, or a limit"
     )
 
 
-def _check_alone(models: Models, limit: Limit) -> None:
-    cost, _ = lowest(models.space, limit.resource)
+def _check_alone(space: SearchSpace, limit: Limit) -> None:
+    cost, _ = lowest(space, limit.resource)
     if cost > limit.at_most:
         raise InfeasibleError(
-            f"{limit.resource.name}: no architecture of space '{models.space.name}' needs at most "
+            f"{limit.resource.name}: no architecture of space '{space.name}' needs at most "
             f"{amount(limit.at_most, limit.resource.unit)}; the smallest needs {amount(cost, limit.resource.unit)}; "
             "raise the limit to at least that"
         )

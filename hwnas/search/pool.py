@@ -41,14 +41,15 @@ class Pool:
         self._keep(codes[new], accuracy[new])
         return ms, accuracy
 
-    def add(self, codes: Codes, *, at_most: int | None = None, at_least_ms: float = 0.0) -> int:
-        """Evaluate those of ``codes`` that fit and are new, as many as are left; how many that were."""
+    def add(self, codes: Codes, *, at_most: int | None = None, at_least_ms: float = 0.0) -> tuple[Codes, Floats]:
+        """Evaluate those of ``codes`` that fit and are new, as many as are left; these and their accuracies."""
         ms = self.latency_ms(codes)
         codes = codes[(ms <= self.budget_ms) & (ms >= at_least_ms)]
         limit = self.left if at_most is None else min(self.left, at_most)
         codes = codes[self._new(codes, limit)]
-        self._keep(codes, self._evaluate(codes))
-        return len(codes)
+        accuracy = self._evaluate(codes)
+        self._keep(codes, accuracy)
+        return codes, accuracy
 
     def best(self, n: int) -> tuple[Codes, Floats]:
         """The ``n`` most accurate, best first."""

@@ -21,6 +21,14 @@ def test_every_recipe_and_budget_is_answered_as_alone(capsys, copy):
     assert out.count("toy/litert fp32") == 2
 
 
+def test_a_recipes_own_limits_hold(capsys, copy):
+    recipe = copy / "export" / "recipes" / "toy-litert.toml"
+    recipe.write_text(recipe.read_text() + '\n[limits]\nsize = "60%"\n')
+    found = {each["recipe"]: each for each in hw_json(capsys, "search", "--all", "--trials", "300", "-w", copy)}
+    assert all(set(row["limited"]) == {"size"} for row in found["toy-litert"]["budgets"])
+    assert all(row["limited"] == {} for row in found["toy-onnxruntime"]["budgets"])
+
+
 def test_strategy_limits_and_seed_hold_for_all(capsys, copy):
     words = ("search", "--all", "--strategy", "linearised", "--trials", "400", "--seed", "7", "--limit", "params=85%", "-w", copy)
     for found in hw_json(capsys, *words):

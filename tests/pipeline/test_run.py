@@ -12,10 +12,12 @@ import pytest
 from hwnas.core.errors import BudgetMissed, InfeasibleError, PredictorError, TooNoisy, UsageError
 from hwnas.core.serial import sha256_file
 from hwnas.export.manifest import check_manifest
+from hwnas.latency.footprint import Footprint
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.profiling import Profile
 from hwnas.pipeline.recording import Recording
 from hwnas.pipeline.run import run
+from hwnas.space.family import family_of
 from hwnas.workspace import Workspace
 
 ROW = {
@@ -313,6 +315,33 @@ def test_a_budget_that_nothing_fits_is_refused_before_anything_is_trained(worksp
     recipe.write_text(recipe.read_text().replace('"50%", "90%"', '"0.001ms"'))
     with pytest.raises(InfeasibleError, match=r"fits 0\.001 ms; the quickest needs") as caught:
         run(Context(Workspace.open(workspace)))
+    assert caught.value.exit_code == 6
+    assert not list((workspace / "runs" / "stages").glob("train-*"))
+
+
+def limited(root, limits):
+    for path in (root / "export" / "recipes").glob("*.toml"):
+        path.write_text(path.read_text().partition("[int8]")[0] + f"\n[limits]\n{limits}\n")
+    return Context(Workspace.open(root))
+
+
+def test_the_limits_of_a_recipe_are_kept_and_shown(copy, finished):
+    free = {(row["runtime"], row["budget"]): row for row in finished[1]["targets"]}
+    ctx = limited(copy, 'params = "70%"\npeak_memory = "80%"')
+    largest = family_of(ctx.space).extremes(ctx.space)[1].codes
+    most = {name: share * float(Footprint(ctx.space).cost(name, largest)[0]) for name, share in (("params", 0.7), ("peak_memory", 0.8))}
+    rows = run(ctx).rows
+    assert len(rows) == len(free)
+    for row in rows:
+        assert set(row["limited"]) == set(most)
+        assert all(row["limited"][name] <= most[name] for name in most)
+    assert {row["arch"] for row in rows} != {row["arch"] for row in free.values()}
+    assert all(row["limited"] == {} for row in free.values())
+
+
+def test_limits_that_nothing_keeps_are_refused_before_anything_is_trained(workspace, pretend):
+    with pytest.raises(InfeasibleError, match=r"params: no architecture of space .* needs at most 10; the smallest needs") as caught:
+        run(limited(workspace, 'params = "10"'))
     assert caught.value.exit_code == 6
     assert not list((workspace / "runs" / "stages").glob("train-*"))
 

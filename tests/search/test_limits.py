@@ -163,10 +163,10 @@ def test_a_budget_that_only_the_limits_make_infeasible_is_answered_with_one_that
     with pytest.raises(InfeasibleError, match=r"keeps other/onnxruntime of at most .* fits") as caught:
         begun(models, [float(LATENCY.upper(LATENCY.minimum())[0])])
     shown = float(str(caught.value).split("the quickest needs ")[1].split(" ms")[0])
-    (code,) = within_limits(models, shown)
+    (code,) = within_limits(models.space, models.latency, models.limits, shown)
     assert LATENCY.upper(code[None])[0] <= shown
     with pytest.raises(InfeasibleError):
-        within_limits(models, shown - 2e-4)
+        within_limits(models.space, models.latency, models.limits, shown - 2e-4)
 
 
 def test_preflight_says_what_brute_force_says() -> None:

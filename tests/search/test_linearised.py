@@ -170,9 +170,9 @@ def test_a_pool_keeps_what_fits_and_counts_what_it_asks() -> None:
     codes = everything(SMALL)
     budget_ms = float(np.median(latency.upper(codes)))
     pool = Pool(Models(SMALL, latency, accuracy), budget_ms, trials=30, rng=np.random.default_rng(0))
-    assert pool.add(np.concatenate([codes, codes])) == 30
+    assert len(pool.add(np.concatenate([codes, codes]))[0]) == 30
     assert (pool.used, pool.left) == (30, 0)
-    assert pool.add(codes) == 0
+    assert len(pool.add(codes)[0]) == 0
     assert (latency.upper(pool.codes) <= budget_ms).all()
     best, values = pool.best(5)
     np.testing.assert_array_equal(values, np.sort(pool.accuracy)[::-1][:5])

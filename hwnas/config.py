@@ -72,7 +72,7 @@ class ProfileConfig:
 class AccuracyConfig:
     """``[accuracy]``: the predictor, subnets evaluated for it, how they are chosen, and images that recalibrate each."""
 
-    predictor: str = "ridge"
+    predictor: str = "mlp"
     selection: str = "spread"
     subnets: int = 160
     recalibration_images: int = 512

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from hwnas.data import Dataset, Limits, load_dataset
 from hwnas.data.batches import batches
 from hwnas.pipeline.context import Context
 from hwnas.space.family import SpaceOptions, family_of, find_space
-from hwnas.supernet.accuracy import BATCH, Subnets, evaluate
+from hwnas.supernet.accuracy import BATCH, Score, Subnets, evaluate
 from hwnas.supernet.calibrate import recalibrate
 from hwnas.supernet.checkpoint import Checkpoints, read_weights, write_weights
 from hwnas.supernet.curriculum import Alone, Curriculum, curriculum_of
@@ -41,6 +41,8 @@ from hwnas.workspace import Workspace
 ROOT = Path(__file__).parents[2]
 PARTS = ("val", "test")
 """What nets are evaluated on: neither part is trained on here."""
+_TOGETHER = 50
+"""Subnets that are evaluated before their scores are kept."""
 _PACED = 3
 """Steps by which the time of a training is foreseen."""
 
@@ -199,14 +201,18 @@ class Trainings:
         found: dict[str, dict[str, float]] = self.state.of("together", {**self._inputs, "seed": seed, "architectures": ids}, make)
         return found
 
-    def validated(self, archs: Sequence[Architecture], seed: int) -> dict[str, float]:
-        """Accuracies on the validation part of subnets of `supernet`, by the id of their architecture."""
-        ids = sorted(arch.id for arch in archs)
-        inputs = {**self._inputs, "seed": seed, "architectures": ids}
-        found: dict[str, float] = self.state.of(
-            "validated", inputs, lambda: {arch.id: value for arch, value in self.subnets(seed).accuracies(archs, part="val")}
-        )
-        return found
+    def scores(self, archs: Sequence[Architecture], seed: int, *, part: str) -> list[Score]:
+        """How subnets of `supernet` do on a part, in the order of ``archs``; some are evaluated together, and kept together."""
+        known: dict[Architecture, Score] = {}
+        for start in range(0, len(archs), _TOGETHER):
+            some = archs[start : start + _TOGETHER]
+            inputs = {**self._inputs, "seed": seed, "part": part, "architectures": [arch.id for arch in some]}
+            found = self.state.of("scores", inputs, partial(self._scored, some, seed, part))
+            known |= {arch: Score(*found[arch.id]) for arch in some}
+        return [known[arch] for arch in archs]
+
+    def _scored(self, archs: Sequence[Architecture], seed: int, part: str) -> dict[str, list[float]]:
+        return {arch.id: [score.accuracy, score.loss] for arch, score in self.subnets(seed).scores(archs, part=part)}
 
     # --- both
 

@@ -36,12 +36,12 @@ from hwnas.latency.calibrated import CalibratedLatency
 from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.candidates import Pick, expected, order
 from hwnas.pipeline.modelfiles import OVERHEAD, ModelFiles
-from hwnas.pipeline.selection import informative
+from hwnas.pipeline.selection import spread
 from hwnas.pipeline.timings import TimedModel
 from hwnas.search.front import find_front
 from hwnas.space.family import blockwise
 from hwnas.space.moves import sample_spread, unique
-from hwnas.supernet.predictor import new_accuracy
+from hwnas.supernet.predictor import FittedAccuracy, fit_scores, new_accuracy
 
 PRESET, RUNTIME = "tiny-32", "onnxruntime"
 PREDICTOR = "mlp"
@@ -73,11 +73,11 @@ def measure(quick: bool, folder: Path) -> Outcome:
     if not quick:
         say(_foreseen(trainings, nets, size))
     alone = {net.name: [trainings.alone(net, seed)["test"] for seed in range(size.seeds)] for net in nets}
-    measured = [_evaluated(trainings, size, seed) for seed in range(size.seeds)]
+    predictors = [_fitted(trainings, size, seed) for seed in range(size.seeds)]
     rows: list[tuple[object, ...]] = []
     figures: dict[str, float] = {"seeds": float(size.seeds)}
     try:
-        picks, again = _searched(trainings, nets, size, measured)
+        picks, again = _searched(trainings, nets, size, predictors)
     except TooNoisy as problem:
         # what could not be timed has no figure, and counts as missed
         rows = [(net.name, _shown(100 * np.array(alone[net.name])), f"not timed: {problem}", "", "", "", "") for net in nets]
@@ -92,14 +92,14 @@ def measure(quick: bool, folder: Path) -> Outcome:
 
 
 def _searched(
-    trainings: Trainings, nets: Sequence[Net], size: Size, measured: Sequence[tuple[Codes, Floats]]
+    trainings: Trainings, nets: Sequence[Net], size: Size, predictors: Sequence[FittedAccuracy]
 ) -> tuple[list[dict[str, list[Pick]]], Mapping[str, float]]:
     """Candidates of each supernet by net, and milliseconds by key of all of them and of the nets."""
     bench = Bench(trainings, nets, size)
     profile, codes = bench.profile()
     latency = bench.latency(profile, codes)
     budgets = {net.name: profile[net.name] for net in nets}
-    picks = [_picked(trainings, size, seed, latency, budgets, *measured[seed]) for seed in range(size.seeds)]
+    picks = [_picked(trainings, size, seed, latency, budgets, predictors[seed]) for seed in range(size.seeds)]
     return picks, bench.again([pick.arch for each in picks for ordered in each.values() for pick in ordered])
 
 
@@ -178,19 +178,20 @@ def _foreseen(trainings: Trainings, nets: Sequence[Net], size: Size) -> str:
     return f"{count} trainings are to be done: about {(alone + shared) / 3600:.1f} hours of one core as fast as it is now"
 
 
-def _evaluated(trainings: Trainings, size: Size, seed: int) -> tuple[Codes, Floats]:
-    """Subnets of a supernet and their accuracies on the validation part."""
-    codes = informative(trainings.space, size.subnets, seed=seed)
-    known = trainings.validated([trainings.space.architecture(row) for row in codes], seed)
-    return codes, np.array([known[trainings.space.architecture(row).id] for row in codes])
+def _fitted(trainings: Trainings, size: Size, seed: int) -> FittedAccuracy:
+    """The accuracy predictor of a supernet."""
+    codes = spread(trainings.space, size.subnets, seed=seed)
+    scores = trainings.scores([trainings.space.architecture(row) for row in codes], seed, part="val")
+    accuracies, losses = np.array([score.accuracy for score in scores]), np.array([score.loss for score in scores])
+    new = new_accuracy(PREDICTOR, trainings.space, seed=seed)
+    return fit_scores(new, codes, accuracies, losses, images=trainings.data.part("val").n)
 
 
 def _picked(
-    trainings: Trainings, size: Size, seed: int, latency: TrustedLatency, budgets: Mapping[str, float], codes: Codes, accuracies: Floats
+    trainings: Trainings, size: Size, seed: int, latency: TrustedLatency, budgets: Mapping[str, float], accuracy: FittedAccuracy
 ) -> dict[str, list[Pick]]:
     """Candidates of one supernet for each budget, the best first."""
     space = trainings.space
-    accuracy = new_accuracy(PREDICTOR, space, seed=seed).fit(codes, accuracies)
     front = find_front(space, latency, accuracy, list(budgets.values()), strategy="evolution", trials=size.trials, seed=seed)
     out = {}
     for name, budget_ms in budgets.items():
@@ -198,7 +199,8 @@ def _picked(
         listed = [front.archive.take(np.array(rows)), front.candidates(budget_ms)]
         scored = {scored.codes[i].tobytes(): (scored, i) for scored in listed for i in range(len(scored))}
         archs = {key: space.architecture(one.codes[i]) for key, (one, i) in scored.items()}
-        known = trainings.validated(list(archs.values()), seed)
+        scores = trainings.scores(list(archs.values()), seed, part="val")
+        known = {arch.id: score.accuracy for arch, score in zip(archs.values(), scores, strict=True)}
         images = trainings.data.part("val").n
         picks = [
             Pick(

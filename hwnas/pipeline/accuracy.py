@@ -27,11 +27,11 @@ from hwnas.pipeline.selection import informative, spread
 from hwnas.space.family import family_of
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
-from hwnas.supernet.accuracy import Subnets
+from hwnas.supernet.accuracy import Score, Subnets
 from hwnas.supernet.checkpoint import Checkpoints, read_weights, write_weights
 from hwnas.supernet.curriculum import curriculum_of
 from hwnas.supernet.family import Supernet, supernet_family
-from hwnas.supernet.predictor import FittedAccuracy, new_accuracy, save_accuracy
+from hwnas.supernet.predictor import FittedAccuracy, fit_scores, new_accuracy, save_accuracy
 from hwnas.supernet.train import Progress, train
 
 TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
@@ -50,7 +50,7 @@ class Trained:
     identity: Mapping[str, object]
     key: str
     evaluations: Journal
-    known: dict[str, float] = field(default_factory=dict)
+    known: dict[str, Score] = field(default_factory=dict)
 
     @classmethod
     def load(cls, ctx: Context) -> Trained:
@@ -60,7 +60,7 @@ class Trained:
         folder = ctx.store.stage("evaluate", inputs, code=EVALUATE_CODE, glue=__name__).folder
         journal = Journal(folder / "evaluations.jsonl")
         try:
-            known = {str(record["arch"]): float(record["accuracy_val"]) for record in journal.records}
+            known = {str(r["arch"]): Score(float(r["accuracy_val"]), float(r["loss_val"])) for r in journal.records}
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"{journal.path}: holds an evaluation of another shape; it was edited: delete the file") from None
         return cls(ctx, stage, identity, key, journal, known)
@@ -90,15 +90,20 @@ class Trained:
 
     def accuracy(self, arch: Architecture) -> float:
         """Top-1 of a subnet on the validation part, as a share."""
+        return self.score(arch).accuracy
+
+    def score(self, arch: Architecture) -> Score:
+        """How a subnet does on the validation part."""
         self.evaluate([arch])
         return self.known[arch.id]
 
     def evaluate(self, archs: Iterable[Architecture], advance: Advance | None = None) -> None:
         """Evaluate those of ``archs`` that were not yet, together: what they have in common is computed once."""
         missing = {arch.id: arch for arch in archs if arch.id not in self.known}
-        for done, (arch, value) in enumerate(self._subnets.accuracies(missing.values(), part="val") if missing else ()):
-            self.evaluations.append({"arch": arch.id, "codes": arch.indices, "accuracy_val": value})
-            self.known[arch.id] = value
+        for done, (arch, score) in enumerate(self._subnets.scores(missing.values(), part="val") if missing else ()):
+            record = {"arch": arch.id, "codes": arch.indices, "accuracy_val": score.accuracy, "loss_val": score.loss}
+            self.evaluations.append(record)
+            self.known[arch.id] = score
             if advance:
                 advance(done + 1, arch.id)
 
@@ -108,8 +113,9 @@ class Trained:
 
 
 def accuracy_model(ctx: Context, trained: Trained, *, predictor: str | None = None, subnets: int | None = None) -> FittedAccuracy:
-    """The accuracy predictor, fitted on a spread of evaluated subnets and stored where ``hwnas search`` finds it.
+    """The accuracy predictor, fitted on evaluated subnets and stored where ``hwnas search`` finds it.
 
+    It is fitted to what their losses say of their accuracies, too (`fit_scores`).
     ``predictor`` and ``subnets`` are as ``hwnas.toml`` says unless given.
     """
     archs = [ctx.space.architecture(row) for row in subnets_to_evaluate(ctx, subnets)]
@@ -121,7 +127,9 @@ def accuracy_model(ctx: Context, trained: Trained, *, predictor: str | None = No
         ctx.reporter.reused("evaluate subnets")
     codes = np.concatenate([arch.codes for arch in archs])
     new = new_accuracy(predictor or ctx.config.accuracy.predictor, ctx.space, seed=ctx.config.seed)
-    model = new.fit(codes, np.array([trained.accuracy(arch) for arch in archs]))
+    scores = [trained.score(arch) for arch in archs]
+    accuracies, losses = np.array([score.accuracy for score in scores]), np.array([score.loss for score in scores])
+    model = fit_scores(new, codes, accuracies, losses, images=ctx.dataset.part("val").n)
     publish_space(ctx.store, ctx.space, ctx.space_options)
     save_accuracy(ctx.store.predictors / ACCURACY, model)
     return model

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -29,20 +31,32 @@ KEPT_BYTES = 2**29
 """Up to how much of what several subnets share is kept in memory at one place of their chains."""
 REMEMBERED = 512
 """Of how many subnets the statistics are remembered."""
+MAX_LOSS = 20.0
+"""What the loss of one image counts at most, nats: a net that is sure of the wrong thing everywhere has a loss all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a net does on some images: the share that it gets right, and the mean cross entropy with their labels in nats."""
+
+    accuracy: float
+    loss: float
 
 
 def evaluate(module: nn.Module, images: Pixels8, labels: NDArray[np.int64], preprocessing: Preprocessing) -> float:
     """Share of images whose largest logit is their label's: ``images (n, C, R, R) uint8``, ``labels (n,) -> 0 to 1``."""
     with torch.inference_mode():
-        return _share((module(batch) for batch in _tensors(images, preprocessing)), labels, images=len(images))
+        return _score((module(batch) for batch in _tensors(images, preprocessing)), labels, images=len(images)).accuracy
 
 
-def _share(logits: Iterable[Tensor], labels: NDArray[np.int64], *, images: int) -> float:
-    """Share of labels that are their image's largest logit."""
+def _score(logits: Iterable[Tensor], labels: NDArray[np.int64], *, images: int) -> Score:
+    """Of the logits of images, batch after batch."""
     if not images or images != len(labels):
         raise DataError(f"{images} images and {len(labels)} labels give no accuracy")
-    predicted = np.concatenate([batch.argmax(dim=1).numpy() for batch in logits])
-    return int((predicted == labels).sum()) / images
+    told = torch.cat(list(logits))
+    truth = torch.from_numpy(np.array(labels))
+    losses = F.cross_entropy(told.double(), truth, reduction="none").nan_to_num(nan=MAX_LOSS).clamp(max=MAX_LOSS)
+    return Score(int((told.argmax(dim=1) == truth).sum()) / images, float(losses.mean()))
 
 
 def _tensors(images: Pixels8, preprocessing: Preprocessing) -> Iterator[Tensor]:
@@ -75,7 +89,11 @@ class Subnets:
         return next(iter(self.accuracies([arch], part=part)))[1]
 
     def accuracies(self, archs: Iterable[Architecture], *, part: str = "val") -> Iterator[tuple[Architecture, float]]:
-        """Each of ``archs`` with the share of the part's images that it gets right, 0 to 1; in an order of their own.
+        """Each of ``archs`` with the share of the part's images that it gets right, 0 to 1; in the order of `scores`."""
+        return ((arch, score.accuracy) for arch, score in self.scores(archs, part=part))
+
+    def scores(self, archs: Iterable[Architecture], *, part: str = "val") -> Iterator[tuple[Architecture, Score]]:
+        """Each of ``archs`` with how it does on the part's images; in an order of their own.
 
         What subnets begin with in common is computed once (`hwnas.supernet.together`), and gives the same bits as each alone.
         """
@@ -90,9 +108,9 @@ class Subnets:
                 parts = family.parts(family.extract(self.supernet, arch))
                 with threads(self.torch_threads):
                     logits, statistics = together.run(chains[arch], parts, keep=self._affordable(arch, keep, part))
-                    right = _share(logits, self.data.labels(part), images=self.data.part(part).n)
+                    score = _score(logits, self.data.labels(part), images=self.data.part(part).n)
                 self._remember(arch, statistics)
-                yield arch, right
+                yield arch, score
 
     def _affordable(self, arch: Architecture, keep: int, part: str) -> int:
         """``keep``, or 0 where what comes out of so many parts takes too much memory."""

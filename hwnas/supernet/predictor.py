@@ -6,8 +6,9 @@ are), because accuracy saturates. scikit-learn chooses the penalty by leave-one-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,7 @@ from hwnas.supernet.ensemble import EnsembleAccuracy
 from hwnas.supernet.features import checked, features
 from hwnas.supernet.members import MEMBERS
 from hwnas.supernet.ofa_predictor import OfaAccuracy
+from hwnas.supernet.smoothed import smoothed
 
 PENALTIES = tuple(float(10.0**e) for e in np.arange(-3, 3.5, 0.5))
 
@@ -128,6 +130,19 @@ def new_accuracy(name: str, space: SearchSpace, *, seed: int) -> FittedAccuracy:
     """An accuracy predictor that is not fitted yet: ``ridge``, or an ensemble of the named members."""
     require_known("accuracy predictor", name, FITTED)
     return RidgeAccuracy(space) if name == "ridge" else EnsembleAccuracy(space, name, seed=seed)
+
+
+def fit_scores(model: FittedAccuracy, codes: Codes, accuracies: Floats, losses: Floats, *, images: int) -> FittedAccuracy:
+    """``model`` fitted to what accuracies and losses ``(n,)`` on so many images say together (`hwnas.supernet.smoothed`).
+
+    Its standard deviation is of accuracies as they are counted on as many images.
+    """
+    target = smoothed(checked(model.space, codes, accuracies), losses, images=images)
+    done = model.fit(codes, target)
+    counting = float(np.std(accuracies - target))
+    if isinstance(done, RidgeAccuracy):
+        return replace(done, fitted=done.fitted and replace(done.fitted, residual_std=math.hypot(done.fitted.residual_std, counting)))
+    return replace(done, fitted=done.fitted and replace(done.fitted, residual_std=math.hypot(done.fitted.residual_std, counting)))
 
 
 StoredAccuracy = RidgeAccuracy | EnsembleAccuracy | OfaAccuracy

@@ -8,10 +8,11 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from hwnas.bounds import at_least, share
+from hwnas.core.device import PRECISIONS
 from hwnas.core.registry import require_known
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT
-from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
+from hwnas.export.exporter import EIGHT_BITS, RUNTIME_FORMATS, parse_format, require_precision
 
 BUDGET_STATISTICS = ("p50", "p90", "p99")
 """What a budget may be about."""
@@ -53,7 +54,10 @@ class BaselineLimits:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
+    """``export/recipes/<name>.toml``: what to deploy where, within which budgets.
+
+    ``formats`` are written beside the file that is timed, as ``onnx:fp16`` or ``pt2``, and held to what their precision allows.
+    """
 
     device: str
     runtime: str
@@ -62,6 +66,7 @@ class Recipe:
     threads: int = 1
     statistic: str = "p50"
     regime: str = "quiet"
+    formats: tuple[str, ...] = ()
     int8: Int8Limits | None = None
     baseline: BaselineLimits = BaselineLimits()
 
@@ -77,12 +82,24 @@ class Recipe:
         require_known("precision", self.precision, PRECISIONS)
         for precision in (self.precision, *(["int8"] if self.int8 else [])):
             require_precision(RUNTIME_FORMATS[self.runtime], precision)
+        self._check_formats()
         seen: dict[LatencyLimit, str] = {}
         for text in self.budgets:
             limit = replace(LatencyLimit.parse(text), text="")
             if limit in seen:
                 raise ValueError(f"budgets '{seen[limit]}' and '{text}' are the same; leave one out")
             seen[limit] = text
+
+    def _check_formats(self) -> None:
+        own = RUNTIME_FORMATS[self.runtime]
+        there = [(own, self.precision)]
+        if self.int8 and self.precision not in EIGHT_BITS:
+            there.append((own, "int8"))
+        for text in self.formats:
+            one = parse_format(text)
+            if one in there:
+                raise ValueError(f"formats: '{text}' is written anyway, or stands there twice; leave it out")
+            there.append(one)
 
     @property
     def limits(self) -> tuple[LatencyLimit, ...]:

@@ -7,7 +7,7 @@ only by how much it is beyond.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -87,21 +87,11 @@ def regret(problem: Problem, name: str, *, queries: int, batch: int, seed: int) 
     return problem.best - np.concatenate([best, np.full(queries - len(best), best[-1])])
 
 
-def compared(
-    problems: Sequence[Problem], names: Sequence[str], *, at: tuple[int, ...], batch: int, seeds: int
-) -> dict[str, NDArray[np.float64]]:
-    """Regrets of every strategy, ``(problems, seeds, len(at))``, after ``at`` queries."""
-    found = {}
-    for name in names:
-        runs = [[regret(p, name, queries=at[-1], batch=batch, seed=s)[[q - 1 for q in at]] for s in range(seeds)] for p in problems]
-        found[name] = np.array(runs)
-    return found
-
-
 def worse_than_random(regrets: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """For each strategy, the chance of regrets as large as its own were it no worse than random, pooled over problems (Mann-Whitney U).
 
-    Regrets after the last count of queries are compared within each problem; the statistics are summed.
+    ``regrets`` by strategy are ``(problems, seeds, queries)``; those after the last query are compared within each problem, and the
+    statistics are summed.
     """
     chance = {}
     for name, own in regrets.items():

@@ -3,6 +3,9 @@
 A query reads the 200-epoch CIFAR-10 accuracy of one cell; latency is free. Nine problems: the 25, 50 and 75 % quantiles of the latency on
 three devices as limits. The columns of 12 epochs are not read. Regrets are in points of accuracy.
 NSGA-II has its own measure: the hypervolume of accuracy and latency, against random search at equal evaluations.
+
+``--keep FOLDER`` (default: below ``runs/``, which git ignores) is where runs are kept, so that an interrupted comparison goes on;
+``--seeds N`` and ``--strategies NAME …`` ask for less, ``--plot FILE`` draws regrets over queries with bands over seeds.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from functools import partial
 import numpy as np
 
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.search._bands import draw
 from benchmarks.search._hypervolume import EVALUATIONS, hypervolumes
 from benchmarks.search._hypervolume import SEEDS as VOLUME_SEEDS
+from benchmarks.search._kept import Asked, asked, curves
 from benchmarks.search._nasbench import DEVICES, cells
-from benchmarks.search._regret import Problem, compared, worse_than_random
+from benchmarks.search._regret import Problem, worse_than_random
 from hwnas.core.arch import Codes, SearchSpace
 from hwnas.core.predict import Floats
-from hwnas.search.strategy import STRATEGIES
 from hwnas.space.moves import encode
 from hwnas.space.nas_bench_201 import NasBench201
 
@@ -51,16 +55,19 @@ def _features(space: SearchSpace, codes: Codes) -> Floats:
     return encode(space, NAS_BENCH_201.representative(space, NAS_BENCH_201.working(space, codes)))
 
 
-def measure(quick: bool) -> Outcome:
+def measure(quick: bool, options: Asked) -> Outcome:
     """Median regrets over seeds."""
     at = AT[:1] if quick else AT
-    given = problems()
-    regrets = compared(given[:3] if quick else given, STRATEGIES.names(), at=at, batch=BATCH, seeds=2 if quick else SEEDS)
+    given = problems()[: 3 if quick else None]
+    seeds = options.seeds or (2 if quick else SEEDS)
+    regrets = curves(given, options.strategies, queries=at[-1], batch=BATCH, seeds=seeds, keep=options.keep)
+    if options.plot:
+        draw(given, regrets, options.plot)
     chance = worse_than_random(regrets)
     rows: list[tuple[object, ...]] = []
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = {"seeds": float(seeds)}
     for name, own in regrets.items():
-        medians = np.median(own, axis=1)
+        medians = np.median(own[:, :, [queries - 1 for queries in at]], axis=1)
         for column, queries in enumerate(at):
             figures[f"{name}_mean_{queries}"] = float(medians[:, column].mean())
             figures[f"{name}_worst_{queries}"] = float(medians[:, column].max())
@@ -78,10 +85,12 @@ def measure(quick: bool) -> Outcome:
             )
     targets = {"worse_than_random": Target("<=", 0)}
     if not quick:
+        targets |= {"seeds": Target(">=", SEEDS)}
         targets |= {f"{DEFAULT}_mean_150": Target("<=", 0.06), f"{DEFAULT}_worst_150": Target("<=", 0.20)}
     columns = ("strategy", "queries", "median regret on each: " + ", ".join(p.name for p in given), "mean", "worst")
     return Outcome(columns, rows, figures, targets)
 
 
 if __name__ == "__main__":
-    sys.exit(main("search.nb201", measure))
+    own, others = asked("search.nb201", sys.argv[1:])
+    sys.exit(main("search.nb201", lambda quick: measure(quick, own), others))

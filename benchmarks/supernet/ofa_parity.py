@@ -142,7 +142,7 @@ def _exported(fixture: Arrays, space: SearchSpace, net: Supernet, folder: Path, 
             exporter = exporter_for(runtime)
             file = exporter.export(static, ExportSpec(input_shape=(3, 160, 160), arch_id=arch.id), folder / f"{i}.{exporter.format}")
             figures = parity(fixture[f"logits/{i}/160"], exporter.run(file, fixture["input/160"].astype(np.float32))[0])
-            yield f"{setting['name']} at 160", f"file_{exporter.format}", figures.max_abs, figures.limit
+            yield f"{setting['name']} at 160", f"file_{exporter.format}", figures.max_abs, figures.limit or 0.0
 
 
 def _commands(folder: Path, checkpoint: Path) -> Iterator[Row]:
@@ -168,7 +168,7 @@ def _commands(folder: Path, checkpoint: Path) -> Iterator[Row]:
         exporter = exporter_for(runtime)
         file = Artifact(str(out / f"model.{exporter.format}"), "", runtime, "fp32", arch.id)
         figures = parity(expected, exporter.run(file, x)[0])
-        yield "largest at 160", f"command_{exporter.format}", figures.max_abs, figures.limit
+        yield "largest at 160", f"command_{exporter.format}", figures.max_abs, figures.limit or 0.0
     yield from _rounding(trained.module(arch), out, arch.id)
 
 

@@ -20,15 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from benchmarks.harness import Outcome, Target, main
+from benchmarks.supernet._alone import quick_depthwise as with_quick_depthwise
 from hwnas.core.arch import Architecture
 from hwnas.space.family import family_of, find_space
 from hwnas.space.moves import sample
 from hwnas.supernet.curriculum import Lesson
-from hwnas.supernet.depthwise import depthwise_conv2d
 from hwnas.supernet.family import Supernet, supernet_family
 from hwnas.supernet.gradients import Batch, gradients
 from hwnas.supernet.tensors import channels_last, threads
@@ -38,14 +37,6 @@ TURNS, QUICK_TURNS = 12, 4
 OVERHEAD, SANDWICH = 0.05, 1.1
 
 Step = Callable[[], object]
-
-
-class QuickDepthwise(nn.Conv2d):
-    """A depthwise ``nn.Conv2d`` with this project's gradient."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W) -> (N, C, H', W')``."""
-        return depthwise_conv2d(x, self.weight, self.stride[0])
 
 
 @dataclass(frozen=True)
@@ -67,9 +58,7 @@ class Subject:
         """As a plain module."""
         net = supernet_family(self.supernet.space).extract(self.supernet, self.arch).train()
         if quick_depthwise:
-            for each in net.modules():
-                if isinstance(each, nn.Conv2d) and each.groups > 1:
-                    each.__class__ = QuickDepthwise
+            with_quick_depthwise(net)
         wanted, labels = tuple(net.parameters()), torch.from_numpy(self.labels)
 
         def step() -> tuple[Tensor, ...]:

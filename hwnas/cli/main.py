@@ -9,7 +9,7 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import accuracy, agent, ci, devices, doctor, explain, init, predict, predictor, profiles, runs, spaces, tables, work
+from hwnas.cli import accuracy, agent, ci, devices, doctor, explain, init, predict, predictor, profiles, report, runs, spaces, tables, work
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -43,9 +43,11 @@ app.command()(profiles.profile)
 app.command()(work.train)
 app.command()(work.search)
 app.command()(explain.explain)
+app.command()(report.report)
 app.command()(predict.predict)
 app.command()(work.export)
 app.command()(work.verify)
+app.command()(work.sign)
 
 
 def _version(value: bool) -> None:

@@ -20,6 +20,9 @@ def predict(
     regime: Annotated[str | None, typer.Option(help="quiet where there are several.")] = None,
     statistic: Annotated[str, typer.Option(help="p50, p90 or p99.")] = "p50",
     space: Annotated[str | None, typer.Option(help="The subnet's space; that of the table or of the workspace unless given.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Of the bound, as 0.9; 0.95 unless given, or what the measured networks can bound.")
+    ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Also list what each block takes.")] = False,
     folder: Folder = Path(),
     json: Json = False,
@@ -28,7 +31,7 @@ def predict(
     from hwnas.pipeline.predicting import predict as predict_subnet
 
     asked = {"runtime": runtime, "precision": precision, "threads": threads, "regime": regime}
-    found = predict_subnet(open_workspace(folder), arch, device, asked=asked, statistic=statistic, space=space)
+    found = predict_subnet(open_workspace(folder), arch, device, asked=asked, statistic=statistic, space=space, confidence=confidence)
     if json:
         show_json(found)
         return

@@ -56,7 +56,8 @@ def profile(
 
 
 def _targets(ctx: Context, devices: Sequence[str], *, everything: bool, runtime: str | None, precision: str | None) -> list[Target]:
-    from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+    from hwnas.core.device import PRECISIONS
+    from hwnas.export.exporter import RUNTIME_FORMATS
     from hwnas.pipeline.targets import targets_for
 
     for kind, name, known in (("runtime", runtime, RUNTIME_FORMATS), ("precision", precision, PRECISIONS)):

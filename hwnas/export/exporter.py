@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas.core.device import PRECISIONS
 from hwnas.core.errors import ConfigError, UnknownNameError, UsageError
-from hwnas.core.registry import Registry, suggest
+from hwnas.core.registry import Registry, require_known, suggest
 from hwnas.core.result import Artifact
 from hwnas.core.serial import sha256_file, write_atomic
 from hwnas.export.graph import Graph
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 Layout = Literal["NCHW", "NHWC"]
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-_FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"pt2": ("fp32", "fp16", "bf16")})
+FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"onnx": ("fp32", "fp16", "int8"), "tflite": ("fp32", "fp16", "int8", "int8_dynamic"), "pt2": ("fp32", "fp16", "bf16")}
+)
+"""What each format is written in. ``fp16`` of TFLite is 16 bits a weight, computed in 32; ``int8_dynamic`` is 8 bits a weight, with
+activations that the runtime scales as they come."""
+EIGHT_BITS = ("int8", "int8_dynamic")
 
 PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
 """What runs in a browser: runtimes of their own, with times of their own."""
@@ -39,13 +44,15 @@ RUNTIME_FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite", "torc
 class ExportSpec:
     """How a network is written.
 
-    ``input_shape (C, H, W)`` and ``batch`` say what it takes (a `Graph` knows that already). ``calibration (n, C, H, W) float32`` holds
-    normalised images and is needed by int8. ``metadata`` travels inside the file. ``timing_only`` is for models that are only timed: batch
-    norm may be as initialised, and the slower checks of the format are left out. ``level`` is ONNX's.
+    ``input_shape (C, H, W)`` and ``batch`` say what it takes (a `Graph` knows that already); with ``dynamic_batch`` the file takes any
+    number of images, and ``batch`` is 1. ``calibration (n, C, H, W) float32`` holds normalised images and is needed by int8. ``metadata``
+    travels inside the file. ``timing_only`` is for models that are only timed: batch norm may be as initialised, and the slower checks of
+    the format are left out. ``level`` is ONNX's.
     """
 
     input_shape: tuple[int, int, int] | None = None
     batch: int = 1
+    dynamic_batch: bool = False
     precision: str = "fp32"
     calibration: Images | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +67,17 @@ class ExportSpec:
             raise ConfigError("int8 needs calibration images: normalised, (n, C, H, W) float32")
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}")
+        if self.dynamic_batch and self.batch != 1:
+            raise ConfigError(f"a file with a dynamic batch takes any number of images; leave out batch {self.batch}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a file: how many operations, how many of them only move data about, and the metadata that travel along."""
+
+    nodes: int
+    transposes: int
+    metadata: Mapping[str, str]
 
 
 class Exporter(Protocol):
@@ -74,7 +92,14 @@ class Exporter(Protocol):
         ...
 
     def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
-        """``images (n, C, H, W)`` normalised -> one array a model output, ``(n, ...)``; feature maps are NCHW in every format."""
+        """``images (n, C, H, W)`` normalised -> one array a model output, ``(n, ...)``; feature maps are NCHW in every format.
+
+        A file that is not the one of ``artifact.sha256``, or that is not safe to load, raises `VerificationError`.
+        """
+        ...
+
+    def contents(self, artifact: Artifact) -> Contents:
+        """What is in the file, without running it; raises as `run` does."""
         ...
 
 
@@ -91,7 +116,7 @@ def exporter_for(runtime: str) -> Exporter:
 
 def precisions_of(form: str) -> tuple[str, ...]:
     """Which precisions the format ``form`` is written in."""
-    return _FORMAT_PRECISIONS.get(form, ("fp32", "int8"))
+    return FORMAT_PRECISIONS[form]
 
 
 def require_precision(form: str, precision: str) -> None:
@@ -99,6 +124,19 @@ def require_precision(form: str, precision: str) -> None:
     known = precisions_of(form)
     if precision not in known:
         raise ConfigError(f"format '{form}' is not written in {precision}; it is in {', '.join(known)}")
+
+
+def parse_format(text: str) -> tuple[str, str]:
+    """``onnx`` or ``onnx:fp16`` as format and precision; a name that is not known raises `UnknownNameError` or `ConfigError`."""
+    form, _, precision = text.partition(":")
+    require_known("format", form, FORMAT_PRECISIONS)
+    require_precision(form, precision or "fp32")
+    return form, precision or "fp32"
+
+
+def file_name(form: str, precision: str, *, main: bool = False) -> str:
+    """What a file is called: ``model.onnx``, ``model.fp16.onnx``; a ``main`` file is without its precision."""
+    return f"model.{form}" if main or precision == "fp32" else f"model.{precision}.{form}"
 
 
 def as_graph(module: nn.Module | Graph, spec: ExportSpec) -> Graph:
@@ -112,10 +150,23 @@ def as_graph(module: nn.Module | Graph, spec: ExportSpec) -> Graph:
     return lower(module, spec.input_shape, batch=spec.batch, timing_only=spec.timing_only)
 
 
+def loadable(artifact: Artifact, form: str) -> Path:
+    """Where the file of ``artifact`` lies, after it was checked to be that file, of the format ``form`` and safe to load."""
+    from hwnas.export.safety import check_artifact
+
+    path = Path(artifact.path)
+    check_artifact(path, sha256=artifact.sha256, form=form)
+    return path
+
+
 def store(data: bytes, spec: ExportSpec, out: Path, *, runtime: str) -> Artifact:
     """Write the bytes of a model to ``out``, all or nothing."""
     write_atomic(out, data)
     return Artifact(path=str(out), sha256=sha256_file(out), runtime=runtime, precision=spec.precision, arch_id=spec.arch_id)
+
+
+DYNAMIC_BATCH = 16
+"""Images that are run at once where a file takes any number of them."""
 
 
 def batches(images: Images, size: int) -> list[Images]:

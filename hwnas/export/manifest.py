@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 import hwnas
-from hwnas.core.device import QUANTILES, REGIMES, Fact
+from hwnas.core.device import PRECISIONS, QUANTILES, REGIMES, Fact
 from hwnas.core.errors import UsageError, VerificationError
 from hwnas.core.registry import require_known
 from hwnas.core.serial import STRICT, canonical_json, parse, plain, read_json, sha256_file, write_atomic
-from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+from hwnas.export.exporter import RUNTIME_FORMATS
 from hwnas.export.verify import Parity
 
 SCHEMA = 1
@@ -100,8 +100,33 @@ class Int8Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """One model file of the folder: what runs it, how its logits compare with the subnet's, and how lean it is.
+
+    ``nodes`` are operations of the graph, ``transposes`` those of them that only move data. The 8-bit file beside a float one is compared
+    with that one. ``accuracy_val`` is the file's own, a share.
+    """
+
+    path: str
+    runtime: str
+    precision: str
+    nodes: int
+    transposes: int
+    parity: Parity
+    accuracy_val: float
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        require_known("runtime", self.runtime, RUNTIME_FORMATS)
+        require_known("precision", self.precision, PRECISIONS)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All that a reader of an artifact folder needs. ``table`` names the latency table that was used, by file name and content hash.
+
+    ``models`` are the model files among ``files``, the one that all other figures are of first.
 
     ``latency`` is None for files that no device has timed. ``device_drift`` is by what share the device was slower than when its table was
     made (0.02 is 2 %); None when that is unknown.
@@ -118,6 +143,7 @@ class Manifest:
     latency: LatencyFigures | None
     parity: Parity
     files: tuple[FileEntry, ...]
+    models: tuple[ModelFigures, ...] = ()
     table: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[Attempted, ...] = ()

@@ -33,7 +33,7 @@ def quantize_onnx(model: bytes, calibration: Images, *, metadata: Mapping[str, s
     tools = require("onnxruntime.quantization", extra="onnx")
     proto = onnx.load_from_string(model)
     taken = proto.graph.input[0]
-    shape = tuple(side.dim_value for side in taken.type.tensor_type.shape.dim)
+    shape = tuple(side.dim_value or 1 for side in taken.type.tensor_type.shape.dim)
     _check_calibration(calibration, shape)
     # the graph is lean already: this tells onnxruntime that its pre-processing has nothing left to do
     proto.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
@@ -107,7 +107,8 @@ def _check_calibration(calibration: NDArray[Any], shape: tuple[int, ...]) -> Non
         raise UsageError(f"calibration images are {'x'.join(map(str, calibration.shape[1:]))}; the model takes {wanted}")
     if not np.isfinite(calibration).all():
         raise UsageError("calibration images hold NaN or infinity")
-    if calibration.size and float(calibration.std()) == 0.0:
+    sides = (0, 2, 3)
+    if calibration.size and (calibration.max(axis=sides) == calibration.min(axis=sides)).all():
         raise VerificationError("calibration images are all one colour; take real images of the training part")
 
 

@@ -1,11 +1,12 @@
 """The tables of one TFLite file: tensors, constants, operators, signature, metadata; packed the same way every time.
 
 Format: ``tensorflow/compiler/mlir/lite/schema/schema.fbs`` of TensorFlow. Every operator is written in its version 1, which the oldest
-runtimes know.
+runtimes know, but for what float16 weights need.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ FILE_ID = b"TFL3"
 SIGNATURE = "serving_default"
 METADATA_NAME = "hwnas"
 ALIGNMENT = 16  # what the schema's force_align asks of buffers
+_VERSIONS = {"DEQUANTIZE": 3}
+"""Of operators that are younger as they are used here: DEQUANTIZE of float16."""
 
 
 def schema() -> Any:
@@ -37,30 +40,34 @@ class TfliteFile:
         self._graph.tensors, self._graph.operators = [], []
         self._graph.inputs, self._graph.outputs = [], []
         self._buffers: list[bytes] = [b""]  # by convention the first is empty: the buffer of what is computed
-        self._codes: list[int] = []
+        self._codes: list[str] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def tensor(self, name: str, shape: Sequence[int]) -> int:
         """A float32 tensor that is computed; returns its index."""
         return self._tensor(name, shape, self.schema.TensorType.FLOAT32, buffer=0)
 
-    def constant(self, name: str, value: NDArray[np.float32] | NDArray[np.int32]) -> int:
-        """A float32 or int32 constant; equal ones are kept once."""
+    def any_batch(self, index: int) -> None:
+        """Note that the first side of a tensor may be of any length."""
+        tensor = self._graph.tensors[index]
+        tensor.shapeSignature = [-1, *tensor.shape[1:]]
+
+    def constant(self, name: str, value: NDArray[np.float16] | NDArray[np.float32] | NDArray[np.int32]) -> int:
+        """A float16, float32 or int32 constant; equal ones are kept once."""
         raw = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).tobytes()
         key = (value.dtype.name, value.shape, raw)
         if key not in self._constants:
-            kinds = {"float32": self.schema.TensorType.FLOAT32, "int32": self.schema.TensorType.INT32}
+            kinds = {name: getattr(self.schema.TensorType, name.upper()) for name in ("float16", "float32", "int32")}
             self._buffers.append(raw)
             self._constants[key] = self._tensor(name, value.shape, kinds[value.dtype.name], buffer=len(self._buffers) - 1)
         return self._constants[key]
 
     def operator(self, builtin: str, inputs: Sequence[int], output: int, options: Any = None, options_type: str = "NONE") -> None:
         """One operator; ``builtin`` and ``options_type`` are names of the schema."""
-        code = getattr(self.schema.BuiltinOperator, builtin)
-        if code not in self._codes:
-            self._codes.append(code)
+        if builtin not in self._codes:
+            self._codes.append(builtin)
         made = self.schema.OperatorT()
-        made.opcodeIndex = self._codes.index(code)
+        made.opcodeIndex = self._codes.index(builtin)
         made.inputs, made.outputs = list(inputs), [output]
         made.builtinOptions = options
         made.builtinOptionsType = getattr(self.schema.BuiltinOptions, options_type)
@@ -91,9 +98,10 @@ class TfliteFile:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _operator_code(self, code: int) -> Any:
+    def _operator_code(self, builtin: str) -> Any:
         made = self.schema.OperatorCodeT()
-        made.builtinCode, made.version = code, 1
+        code = getattr(self.schema.BuiltinOperator, builtin)
+        made.builtinCode, made.version = code, _VERSIONS.get(builtin, 1)
         made.deprecatedBuiltinCode = min(code, 127)  # a signed byte, which newer codes do not fit
         return made
 
@@ -122,6 +130,20 @@ def relabelled(data: bytes, *, inputs: Sequence[str], outputs: Sequence[str], me
     builder = flatbuffers.Builder(len(data) + 4096)
     builder.Finish(model.Pack(builder), FILE_ID)
     return bytes(builder.Output())
+
+
+def inventory(data: bytes) -> tuple[list[str], dict[str, str]]:
+    """Of a checked model, the name of each operator in order, and the metadata that `TfliteFile.pack` wrote."""
+    tables = schema()
+    model = tables.Model.GetRootAs(data)
+    words = {value: name for name, value in vars(tables.BuiltinOperator).items() if isinstance(value, int)}
+    graph = model.Subgraphs(0)
+    codes = [graph.Operators(i).OpcodeIndex() for i in range(graph.OperatorsLength())]
+    builtins = [words.get(model.OperatorCodes(code).BuiltinCode(), "UNKNOWN") for code in codes]
+    for entry in (model.Metadata(i) for i in range(model.MetadataLength())):
+        if entry.Name() == METADATA_NAME.encode():
+            return builtins, json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    return builtins, {}
 
 
 class _Buffer:

@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 import hwnas
 from hwnas.core.errors import ConfigError, UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, require_precision, store
+from hwnas.export.exporter import (
+    DYNAMIC_BATCH,
+    EXPORTERS,
+    Contents,
+    ExportSpec,
+    Images,
+    Layout,
+    as_graph,
+    batches,
+    loadable,
+    require,
+    require_precision,
+    store,
+)
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -29,11 +42,14 @@ from hwnas.export.graph import (
     Mul,
     Op,
 )
+from hwnas.export.half import as_half
 from hwnas.export.level import DEFAULT, OnnxLevel
 
 if TYPE_CHECKING:
     from torch import nn
 
+FLOAT, FLOAT16 = 1, 10
+"""ONNX's numbers of its types."""
 HARDSWISH_OPSET = 14
 PER_CHANNEL_OPSET = 13
 
@@ -48,7 +64,13 @@ class OnnxExporter:
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. A file that is not ``timing_only`` has passed the ONNX checker."""
         require_precision(self.format, spec.precision)
-        data = onnx_bytes(as_graph(module, spec), level=spec.level, metadata=spec.metadata)
+        data = onnx_bytes(
+            as_graph(module, spec),
+            level=spec.level,
+            metadata=spec.metadata,
+            half=spec.precision == "fp16",
+            dynamic_batch=spec.dynamic_batch,
+        )
         if spec.calibration is not None and spec.precision == "int8":
             if spec.level.opset < PER_CHANNEL_OPSET:
                 raise ConfigError(
@@ -65,10 +87,17 @@ class OnnxExporter:
 
     def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
         """``images (n, C, H, W) -> (n, K)`` logits, batch by batch as the file has it."""
-        session = onnx_session(Path(artifact.path))
+        session = onnx_session(loadable(artifact, self.format))
         taken = session.get_inputs()[0]
-        answers = [session.run(None, {taken.name: batch}) for batch in batches(images, taken.shape[0])]
+        size = taken.shape[0] if isinstance(taken.shape[0], int) else min(len(images), DYNAMIC_BATCH)
+        answers = [session.run(None, {taken.name: batch}) for batch in batches(images, size)]
         return tuple(np.concatenate(parts)[: len(images)] for parts in zip(*answers, strict=True))
+
+    def contents(self, artifact: Artifact) -> Contents:
+        """Nodes, ``Transpose`` among them, and the model's properties."""
+        model = require("onnx", extra="onnx").load_from_string(loadable(artifact, self.format).read_bytes())
+        moved = sum(node.op_type == "Transpose" for node in model.graph.node)
+        return Contents(len(model.graph.node), moved, {entry.key: entry.value for entry in model.metadata_props})
 
 
 EXPORTERS.register("onnx", OnnxExporter())
@@ -83,18 +112,33 @@ def onnx_session(path: Path) -> Any:
     return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def onnx_bytes(graph: Graph, *, level: OnnxLevel = DEFAULT, metadata: Mapping[str, str] | None = None) -> bytes:
-    """``graph`` as a serialised ONNX model of any `OnnxLevel`."""
-    helper, proto = require("onnx.helper", extra="onnx"), require("onnx", extra="onnx")
-    writer = _Writer(helper, level.opset)
+def onnx_bytes(
+    graph: Graph,
+    *,
+    level: OnnxLevel = DEFAULT,
+    metadata: Mapping[str, str] | None = None,
+    half: bool = False,
+    dynamic_batch: bool = False,
+) -> bytes:
+    """``graph`` as a serialised ONNX model of any `OnnxLevel`.
+
+    With ``half`` weights and operations are float16, between float32 at both ends; a weight beyond its range raises `VerificationError`.
+    With ``dynamic_batch`` the first side of input and output is named ``batch``.
+    """
+    helper = require("onnx.helper", extra="onnx")
+    writer = _Writer(helper, level.opset, _ends(graph) if half else {})
+    if half:
+        writer.cast(graph.input, FLOAT16)
     for op in graph.ops:
         writer.write(op)
-    float32 = proto.TensorProto.FLOAT
+    if half:
+        writer.cast(graph.output, FLOAT)
+    taken, given = (["batch", *shape[1:]] if dynamic_batch else shape for shape in (graph.input_shape, graph.output_shape))
     made = helper.make_graph(
         writer.nodes,
         "hwnas",
-        [helper.make_tensor_value_info(graph.input, float32, graph.input_shape)],
-        [helper.make_tensor_value_info(graph.output, float32, graph.output_shape)],
+        [helper.make_tensor_value_info(graph.input, FLOAT, taken)],
+        [helper.make_tensor_value_info(graph.output, FLOAT, given)],
         writer.constants,
     )
     model = helper.make_model(
@@ -109,6 +153,11 @@ def onnx_bytes(graph: Graph, *, level: OnnxLevel = DEFAULT, metadata: Mapping[st
     return data
 
 
+def _ends(graph: Graph) -> dict[str, str]:
+    """What the graph's input and output are called in float16."""
+    return {name: f"{name}.fp16" for name in (graph.input, graph.output)}
+
+
 def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
     """Put ``metadata`` into the model's properties in place of what is there, sorted by key."""
     del model.metadata_props[:]
@@ -117,11 +166,12 @@ def add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
 
 
 class _Writer:
-    """Nodes and constants of one model, in order."""
+    """Nodes and constants of one model, in order. ``halved`` names the tensors whose float16 is called otherwise; empty: all is float32."""
 
-    def __init__(self, helper: Any, opset: int) -> None:
+    def __init__(self, helper: Any, opset: int, halved: Mapping[str, str]) -> None:
         self.helper = helper
         self.opset = opset
+        self.halved = halved
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -184,11 +234,17 @@ class _Writer:
             case _:
                 raise UnsupportedOpError(op.kind, op.name)
 
+    def cast(self, name: str, to: int) -> None:
+        """Between the float32 at an end of the graph, called ``name``, and its float16."""
+        source, target = (name, self.halved[name]) if to == FLOAT16 else (self.halved[name], name)
+        self.nodes.append(self.helper.make_node("Cast", [source], [target], name=f"{name}.cast", to=to))
+
     def _node(self, kind: str, op: Op, *constants: str, **attributes: Any) -> None:
-        self.nodes.append(self.helper.make_node(kind, [*op.inputs, *constants], [op.name], name=op.name, **attributes))
+        inputs, output = [self.halved.get(name, name) for name in op.inputs], self.halved.get(op.name, op.name)
+        self.nodes.append(self.helper.make_node(kind, [*inputs, *constants], [output], name=op.name, **attributes))
 
     def _constant(self, owner: str, role: str, value: NDArray[np.float32] | np.float32) -> str:
         name = f"{owner}.{role}"
-        array = np.asarray(value, dtype="<f4")
-        self.constants.append(self.helper.make_tensor(name, 1, array.shape, array.tobytes(), raw=True))
+        array = as_half(name, np.asarray(value)) if self.halved else np.asarray(value, dtype="<f4")
+        self.constants.append(self.helper.make_tensor(name, FLOAT16 if self.halved else FLOAT, array.shape, array.tobytes(), raw=True))
         return name

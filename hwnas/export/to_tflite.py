@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 import hwnas
 from hwnas.core.errors import UnsupportedOpError
 from hwnas.core.result import Artifact
-from hwnas.export.exporter import EXPORTERS, ExportSpec, Images, Layout, as_graph, batches, require, require_precision, store
+from hwnas.export.exporter import (
+    DYNAMIC_BATCH,
+    EXPORTERS,
+    Contents,
+    ExportSpec,
+    Images,
+    Layout,
+    as_graph,
+    batches,
+    loadable,
+    require,
+    require_precision,
+    store,
+)
 from hwnas.export.graph import (
     Activation,
     Add,
@@ -31,8 +44,9 @@ from hwnas.export.graph import (
     Shape,
     consumers,
 )
+from hwnas.export.half import as_half
 from hwnas.export.tflite_depthwise import Part, row_parts
-from hwnas.export.tflite_file import SIGNATURE, TfliteFile
+from hwnas.export.tflite_file import SIGNATURE, TfliteFile, inventory
 from hwnas.export.tflite_rewrite import for_tflite
 
 if TYPE_CHECKING:
@@ -52,9 +66,12 @@ class TfliteExporter:
     def export(self, module: nn.Module | Graph, spec: ExportSpec, out: Path) -> Artifact:
         """Write ``out``, quantised where the spec says so. What the writer does not know goes to `hwnas.export.fallback`."""
         require_precision(self.format, spec.precision)
+        half = spec.precision == "fp16"
         try:
-            data = tflite_bytes(as_graph(module, spec), metadata=spec.metadata)
+            data = tflite_bytes(as_graph(module, spec), metadata=spec.metadata, half=half, dynamic_batch=spec.dynamic_batch)
         except UnsupportedOpError as problem:
+            if half or spec.dynamic_batch:
+                raise
             from hwnas.export.fallback import litert_torch_bytes
 
             data = litert_torch_bytes(module, spec, problem)
@@ -62,17 +79,27 @@ class TfliteExporter:
             from hwnas.export.quantize import quantize_tflite
 
             data = quantize_tflite(data, spec.calibration)
+        elif spec.precision == "int8_dynamic":
+            from hwnas.export.quantize_dynamic import weights_to_int8
+
+            data = weights_to_int8(data)
         return store(data, spec, out, runtime=self.runtime)
 
     def run(self, artifact: Artifact, images: Images) -> tuple[NDArray[np.float32], ...]:
         """``images (n, C, H, W) -> (n, K)`` logits, batch by batch as the file has it; the layout is converted on the way in and out."""
-        runner = tflite_runner(Path(artifact.path))
+        runner = tflite_runner(loadable(artifact, self.format))
         name, taken = next(iter(runner.get_input_details().items()))
+        size = int(taken["shape_signature"][0])
         answers = []
-        for batch in batches(images, int(taken["shape"][0])):
+        for batch in batches(images, min(len(images), DYNAMIC_BATCH) if size < 0 else size):
             answer = runner(**{name: np.ascontiguousarray(batch.transpose(0, 2, 3, 1))})
             answers.append([_channels_first(answer[key]) for key in sorted(answer)])
         return tuple(np.concatenate(parts)[: len(images)] for parts in zip(*answers, strict=True))
+
+    def contents(self, artifact: Artifact) -> Contents:
+        """Operators, ``TRANSPOSE`` among them, and the metadata buffer ``hwnas``."""
+        builtins, metadata = inventory(loadable(artifact, self.format).read_bytes())
+        return Contents(len(builtins), builtins.count("TRANSPOSE"), metadata)
 
 
 EXPORTERS.register("tflite", TfliteExporter())
@@ -84,19 +111,26 @@ def tflite_runner(path: Path) -> Any:
     return interpreter.Interpreter(model_content=path.read_bytes(), num_threads=1).get_signature_runner(SIGNATURE)
 
 
-def tflite_bytes(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
-    """``graph`` as a TFLite model; ``metadata`` becomes the metadata buffer ``hwnas``, as JSON."""
-    return _Emitter(for_tflite(graph)).pack(metadata or {})
+def tflite_bytes(graph: Graph, *, metadata: Mapping[str, str] | None = None, half: bool = False, dynamic_batch: bool = False) -> bytes:
+    """``graph`` as a TFLite model; ``metadata`` becomes the metadata buffer ``hwnas``, as JSON.
+
+    With ``half`` the weights are float16, and made float32 by a DEQUANTIZE each, which XNNPACK does once as it loads; one beyond the range
+    of float16 raises `VerificationError`. With ``dynamic_batch`` the first side of every tensor may be of any length.
+    """
+    return _Emitter(for_tflite(graph), half=half, dynamic_batch=dynamic_batch).pack(metadata or {})
 
 
 class _Emitter:
     """Writes the operations of one graph, each under the name of the activation or flatten that it swallows."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, half: bool, dynamic_batch: bool) -> None:
         self.graph = graph
+        self.half = half
+        self.dynamic_batch = dynamic_batch
+        self.widened: dict[int, int] = {}
         self.file = TfliteFile(f"hwnas {hwnas.__version__}")
         self.merged = _merges(graph)
-        self.index = {graph.input: self.file.tensor(graph.input, channels_last(graph.input_shape))}
+        self.index = {graph.input: self._tensor(graph.input, channels_last(graph.input_shape))}
         swallowed = {op.name for op in self.merged.values()}
         for op in graph.ops:
             if op.name not in swallowed:
@@ -118,7 +152,7 @@ class _Emitter:
             case Conv():
                 self._conv(op, name, fused, sources[0], self.graph.shapes[op.inputs[0]], self.graph.shapes[op.name])
             case Linear():
-                constants = [self.file.constant(f"{op.name}.weight", op.weight), self.file.constant(f"{op.name}.bias", op.bias)]
+                constants = [self._weight(f"{op.name}.weight", op.weight), self.file.constant(f"{op.name}.bias", op.bias)]
                 self._emit("FULLY_CONNECTED", "FullyConnectedOptions", [*sources, *constants], name, fusedActivationFunction=fused)
             case Add() | Mul():
                 kind = type(op).__name__
@@ -131,7 +165,7 @@ class _Emitter:
                 axes = self.file.constant("axes.hw", np.array([1, 2], dtype=np.int32))
                 self._emit("MEAN", "ReducerOptions", [*sources, axes], name, keepDims=merged is None)
             case Flatten():
-                shape = np.array(self.graph.shapes[op.name], dtype=np.int32)
+                shape = np.array([self._batch(op.inputs[0]), *self.graph.shapes[op.name][1:]], dtype=np.int32)
                 self._emit(
                     "RESHAPE", "ReshapeOptions", [*sources, self.file.constant(f"{op.name}.shape", shape)], name, newShape=list(shape)
                 )
@@ -165,8 +199,8 @@ class _Emitter:
         taken = channels_last((*shape[:2], part.rows, shape[3]))
         name = part.conv.name
         begin = self.file.constant(f"{name}.begin", np.array([0, part.begin, 0, 0], dtype=np.int32))
-        size = self.file.constant(f"{name}.size", np.array(taken, dtype=np.int32))
-        target = self.file.tensor(f"{name}.slice", taken)
+        size = self.file.constant(f"{name}.size", np.array([self._batch(part.conv.inputs[0]), *taken[1:]], dtype=np.int32))
+        target = self._tensor(f"{name}.slice", taken)
         self.file.operator("SLICE", [source, begin, size], target, self.file.schema.SliceOptionsT(), "SliceOptions")
         return target
 
@@ -177,12 +211,12 @@ class _Emitter:
             (top, bottom), (left, right) = pads
             padded = (*shape[:2], shape[2] + top + bottom, shape[3] + left + right)
             amounts = self.file.constant(f"{conv.name}.pads", np.array([(0, 0), *pads, (0, 0)], dtype=np.int32))
-            target = self.file.tensor(f"{conv.name}.padded", channels_last(padded))
+            target = self._tensor(f"{conv.name}.padded", channels_last(padded))
             self.file.operator("PAD", [source, amounts], target, self.file.schema.PadOptionsT(), "PadOptions")
             source = target
         depthwise = conv.groups > 1
         order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-        weight = self.file.constant(f"{conv.name}.weight", conv.weight.transpose(order))
+        weight = self._weight(f"{conv.name}.weight", conv.weight.transpose(order))
         options: dict[str, Any] = {
             "strideH": conv.stride[0],
             "strideW": conv.stride[1],
@@ -214,8 +248,27 @@ class _Emitter:
         for key, value in fields.items():
             words = {"padding": self.file.schema.Padding, "fusedActivationFunction": self.file.schema.ActivationFunctionType}
             setattr(options, key, getattr(words[key], value) if key in words else value)
-        self.index[name] = self.file.tensor(name, channels_last(shape or self.graph.shapes[name]))
+        self.index[name] = self._tensor(name, channels_last(shape or self.graph.shapes[name]))
         self.file.operator(builtin, inputs, self.index[name], options, kind or "NONE")
+
+    def _tensor(self, name: str, shape: Shape) -> int:
+        index = self.file.tensor(name, shape)
+        if self.dynamic_batch:
+            self.file.any_batch(index)
+        return index
+
+    def _batch(self, name: str) -> int:
+        """The first side of the tensor ``name`` as an operator's constant has it; -1 is for all that is there."""
+        return -1 if self.dynamic_batch else self.graph.shapes[name][0]
+
+    def _weight(self, name: str, value: NDArray[np.float32]) -> int:
+        if not self.half:
+            return self.file.constant(name, value)
+        stored = self.file.constant(f"{name}.fp16", as_half(name, value))
+        if stored not in self.widened:
+            self.widened[stored] = self.file.tensor(name, value.shape)
+            self.file.operator("DEQUANTIZE", [stored], self.widened[stored], self.file.schema.DequantizeOptionsT(), "DequantizeOptions")
+        return self.widened[stored]
 
 
 def channels_last(shape: Shape) -> Shape:

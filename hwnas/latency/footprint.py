@@ -22,8 +22,10 @@ from hwnas.latency.blockwork import Work, work_of
 from hwnas.space.family import blockwise
 from hwnas.space.mobilenet_v3 import halved, make_divisible
 
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
-"""Bytes of a weight and of an activation, by precision."""
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "int8_dynamic": 1}
+"""Bytes of a weight and, but for those in `_KEPT_FLOAT`, of an activation, by precision."""
+_KEPT_FLOAT = {"int8_dynamic": 4}
+"""Bytes of an activation where activations are not kept in the type of the weights."""
 _INT8_CHANNEL_BYTES = 8
 """Of an output channel of an 8-bit layer: a bias of 32 bits and a scale."""
 UNITS: Mapping[str, str] = {"params": "", "macs": "", "flops": "", "size": "B", "peak_memory": "B"}
@@ -76,7 +78,7 @@ class Footprint:
         normed, biased = np.array([c[0] for c in channels]), np.array([c[1] for c in channels])
         macs = np.array([work.macs for work in works], dtype=np.float64)
         width = BYTES[self.precision]
-        a_channel = _INT8_CHANNEL_BYTES if self.precision == "int8" else width
+        a_channel = _INT8_CHANNEL_BYTES if width == 1 else width
         return {
             "params": weights + 2.0 * normed + biased,
             "macs": macs,
@@ -86,7 +88,8 @@ class Footprint:
 
     @cached_property
     def _peaks(self) -> Floats:
-        return np.array([_peak(block, work) for block, work in self._works], dtype=np.float64) * BYTES[self.precision]
+        width = _KEPT_FLOAT.get(self.precision, BYTES[self.precision])
+        return np.array([_peak(block, work) for block, work in self._works], dtype=np.float64) * width
 
     def _largest(self, codes: Codes) -> Floats:
         rows = padded(self._peaks)

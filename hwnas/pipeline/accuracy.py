@@ -20,6 +20,7 @@ from hwnas.core.serial import content_id, plain
 from hwnas.data import Preprocessing
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.imported import WEIGHTS, imported
+from hwnas.pipeline.notes import PROGRESS, Notes
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.searching import ACCURACY, publish_space
 from hwnas.pipeline.selection import informative, spread
@@ -156,9 +157,11 @@ def _train(ctx: Context, stage: Stage) -> None:
     config = ctx.config.train
     curriculum = curriculum_of(ctx.space, config, seed=ctx.config.seed)
     with ctx.reporter.stage(f"train {ctx.space.name}", 100) as advance:
+        note = Notes(stage.folder / PROGRESS)
 
         def progress(at: Progress) -> None:
             advance(100 * at.share, f"epoch {at.epoch + 1}/{at.epochs}, loss {at.loss:.3f}")
+            note({"epoch": at.share * at.epochs, "epochs": at.epochs, "loss": at.loss})
 
         train(supernet, curriculum, ctx.dataset, config, seed=ctx.config.seed, checkpoints=checkpoints, progress=progress)
     write_weights(stage.folder / WEIGHTS, supernet, _identity(ctx))

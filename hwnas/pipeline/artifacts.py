@@ -21,10 +21,10 @@ from hwnas.core.result import Artifact
 from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
 from hwnas.data.collection import Labels
-from hwnas.export.exporter import Exporter, ExportSpec, Images, exporter_for
+from hwnas.export.exporter import EIGHT_BITS, EXPORTERS, Exporter, ExportSpec, Images, exporter_for, parse_format
 from hwnas.export.level import DEFAULT, OnnxLevel
-from hwnas.export.manifest import tool_versions
-from hwnas.export.verify import accuracy, parity, require_parity
+from hwnas.export.manifest import ModelFigures, tool_versions
+from hwnas.export.verify import PARITY_LIMITS, Parity, ParityLimit, accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.modelfiles import CODE as EXPORT_CODE
@@ -38,22 +38,35 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """Which files are made of a subnet: the runtime that reads them, their precision and ONNX level, and perhaps an 8-bit companion."""
+    """Which files are made of a subnet: the runtime that reads them, their precision and ONNX level, and perhaps an 8-bit companion.
+
+    ``int8`` is what files of 8 bits are held to; where the precision is none of those, one is made beside.
+    """
 
     runtime: str
     precision: str = "fp32"
     int8: Int8Limits | None = None
     level: OnnxLevel = DEFAULT
+    dynamic_batch: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe, level: OnnxLevel) -> FileSpec:
         """What a recipe asks for, in the ONNX that its device reads."""
         return cls(recipe.runtime, recipe.precision, recipe.int8, level)
 
+    @classmethod
+    def beside(cls, recipe: Recipe, level: OnnxLevel) -> tuple[FileSpec, ...]:
+        """The other formats that a recipe asks for, in its order."""
+        specs = []
+        for form, precision in map(parse_format, recipe.formats):
+            limits = recipe.int8 if precision in EIGHT_BITS else None
+            specs.append(cls(EXPORTERS.get(form).runtime, precision, limits, level))
+        return tuple(specs)
+
     @property
     def limits(self) -> Int8Limits | None:
         """What an 8-bit file may cost; the defaults for a main file of 8 bits without limits of its own, None where none is made."""
-        return Int8Limits() if self.int8 is None and self.precision == "int8" else self.int8
+        return Int8Limits() if self.int8 is None and self.precision in EIGHT_BITS else self.int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,21 @@ class Built:
     def accuracy_val(self) -> float:
         """Top-1 of the file itself on the validation part, as a share."""
         return float(self.facts["accuracy_val"])
+
+    def figures(self, kind: str, path: str) -> ModelFigures:
+        """What a manifest says of the file ``kind`` (``main`` or ``int8``), which lies at ``path`` there."""
+        artifact = self.main if kind == "main" or self.int8 is None else self.int8
+        compared = self.facts if kind == "main" else self.facts[kind]
+        counts = self.facts["contents"][kind]
+        return ModelFigures(
+            path=path,
+            runtime=artifact.runtime,
+            precision=artifact.precision,
+            nodes=counts["nodes"],
+            transposes=counts["transposes"],
+            parity=Parity(**compared["parity"]),
+            accuracy_val=compared["accuracy_val"],
+        )
 
     @property
     def tools(self) -> Mapping[str, str]:
@@ -100,6 +128,7 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
         wanted.int8 is not None,
         plain(wanted.limits),
         plain(wanted.level),
+        wanted.dynamic_batch,
         tools,
     ]
     stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
@@ -140,6 +169,7 @@ def _build(
         return ExportSpec(
             input_shape=shape,
             precision=precision,
+            dynamic_batch=wanted.dynamic_batch,
             calibration=calibration,
             metadata=metadata,
             arch_id=arch.id,
@@ -151,11 +181,12 @@ def _build(
         calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: wanted.limits.calibration_images]))
     paths = {kind: stage.folder / name for kind, name in names.items()}
     artifacts = {"main": exporter.export(module, spec(wanted.precision, calibration), paths["main"])}
-    if wanted.int8 is not None and wanted.precision != "int8":
+    if wanted.int8 is not None and wanted.precision not in EIGHT_BITS:
         artifacts["int8"] = exporter.export(module, spec("int8", calibration), paths["int8"])
     images = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size)))
     facts = {
         **_compared(module, exporter, artifacts, images, ctx.dataset.labels("val"), wanted),
+        "contents": {kind: _counts(exporter, artifact) for kind, artifact in artifacts.items()},
         "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
         "size_bytes": {kind: paths[kind].stat().st_size for kind in artifacts},
         "tools": tools,
@@ -171,32 +202,44 @@ def _compared(
     with torch.inference_mode():
         reference = module(torch.from_numpy(images)).numpy()
     outputs = exporter.run(artifacts["main"], images)[0]
-    figures = parity(reference, outputs)
+    figures = parity(reference, outputs, limit=_limit(wanted.precision, wanted.limits))
     facts: dict[str, Any] = {
         "parity": plain(figures),
         "accuracy_val": _top1(outputs, labels),
         "accuracy_val_torch": _top1(reference, labels),
     }
     what = f"{wanted.runtime}: subnet {artifacts['main'].arch_id}"
-    if wanted.precision == "fp32":
-        require_parity(figures, what=what)
-    elif wanted.limits is not None:
+    if wanted.precision in EIGHT_BITS and wanted.limits is not None:
         drop = facts["accuracy_val_torch"] - facts["accuracy_val"]
-        require_int8(wanted.limits, drop=drop, agreement=figures.top1_agreement, what=what)
+        require_int8(wanted.limits, drop=drop, agreement=figures.top1_agreement, what=what, precision=wanted.precision)
+    else:
+        require_parity(figures, what=what if wanted.precision == "fp32" else f"{what} in {wanted.precision}")
     if "int8" in artifacts:
         quantised = exporter.run(artifacts["int8"], images)[0]
-        facts["int8"] = {"parity": plain(parity(outputs, quantised)), "accuracy_val": _top1(quantised, labels)}
+        compared = parity(outputs, quantised, limit=_limit("int8", wanted.limits))
+        facts["int8"] = {"parity": plain(compared), "accuracy_val": _top1(quantised, labels)}
     return facts
 
 
-def require_int8(limits: Int8Limits, *, drop: float, agreement: float, what: str) -> None:
+def _limit(precision: str, limits: Int8Limits | None) -> ParityLimit:
+    """What a file of ``precision`` is held to: 8 bits to the agreement that the recipe sets."""
+    limit = PARITY_LIMITS[precision]
+    return limit if limits is None or precision not in EIGHT_BITS else replace(limit, top1=limits.min_top1_agreement)
+
+
+def _counts(exporter: Exporter, artifact: Artifact) -> dict[str, int]:
+    found = exporter.contents(artifact)
+    return {"nodes": found.nodes, "transposes": found.transposes}
+
+
+def require_int8(limits: Int8Limits, *, drop: float, agreement: float, what: str, precision: str = "int8") -> None:
     """Raise `VerificationError`, naming ``what``, where an 8-bit file costs more than its limits allow.
 
     ``drop`` of accuracy and ``agreement`` of top-1 are shares, both against the subnet in torch on the validation part.
     """
     if drop > limits.max_accuracy_drop or agreement < limits.min_top1_agreement:
         raise VerificationError(
-            f"{what} in int8: accuracy drops by {100 * drop:.1f} points (at most {100 * limits.max_accuracy_drop:.1f} allowed), "
+            f"{what} in {precision}: accuracy drops by {100 * drop:.1f} points (at most {100 * limits.max_accuracy_drop:.1f} allowed), "
             f"top-1 agrees on {100 * agreement:.1f} % of images (at least {100 * limits.min_top1_agreement:.1f} needed); "
             "take fp32 or change [int8] of the recipe"
         )

@@ -52,12 +52,13 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a goal: every attempt in order, the chosen one, and the 8-bit companion if one was asked for."""
+    """What came of a goal: every attempt in order, the chosen one, its 8-bit companion if one was asked for, and other formats."""
 
     goal: Goal
     attempts: tuple[Attempt, ...]
     chosen: Attempt
     companion: Companion | None = None
+    others: tuple[Built, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,7 +84,20 @@ def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]
             attempts[goal].append(Attempt(picks[goal][position], files[goal], timing, goal.budget_ms))
     chosen = {goal: _choose(tried) for goal, tried in attempts.items()}
     companions = _companions(bench, chosen)
-    return [Outcome(g, tuple(attempts[g]), chosen[g], companions.get(g)) for g in goals]
+    return [Outcome(g, tuple(attempts[g]), chosen[g], companions.get(g), _others(ctx, trained, bench, g, chosen[g])) for g in goals]
+
+
+def _others(ctx: Context, trained: Trained, bench: Bench, goal: Goal, chosen: Attempt) -> tuple[Built, ...]:
+    """The chosen subnet in the other formats of the recipe; one that is further off than it may be raises `VerificationError`."""
+    specs = FileSpec.beside(goal.recipe, bench.profile.level)
+    if not specs:
+        return ()
+    with ctx.reporter.stage(f"other formats for {goal.name}", len(specs)) as advance:
+        made = []
+        for spec in specs:
+            made.append(built(ctx, trained, chosen.pick.arch, spec))
+            advance(len(made), f"{spec.runtime} {spec.precision}")
+    return tuple(made)
 
 
 def _choose(attempts: Sequence[Attempt]) -> Attempt:

@@ -43,7 +43,7 @@ def plot(workspace: Workspace, names: Sequence[str], folder: Path) -> tuple[Path
     return (
         *draw_fronts(clouds, [row["budget_ms"] for row in first["budgets"]], folder / "front.png", title=title),
         *draw_progress(runs, folder / "progress.png", title=f"{title}, at most {budget['budget_ms']:.4g} ms"),
-        *draw_choices(clouds[0].latency_ms[clouds[0].front], _chosen(space, codes), folder / "choices.png", title=title),
+        *draw_choices(clouds[0].latency_ms[clouds[0].front], chosen_along(space, codes), folder / "choices.png", title=title),
     )
 
 
@@ -61,7 +61,7 @@ def _best_so_far(lines: Sequence[Mapping[str, Any]], budget_ms: float) -> Floats
     return np.where(np.isfinite(best), best, np.nan)
 
 
-def _chosen(space: SearchSpace, codes: Any) -> dict[str, list[Counter[str]]]:
+def chosen_along(space: SearchSpace, codes: Any) -> dict[str, list[Counter[str]]]:
     """For each kind of choice, the last word of its name, how often each architecture takes each option."""
     kinds = list(dict.fromkeys(choice.name.rpartition(".")[2] for choice in space.choices if len(choice.options) > 1))
     counts: dict[str, list[Counter[str]]] = {kind: [] for kind in kinds}

@@ -28,6 +28,7 @@ CODE = (
     "hwnas.export.to_torch",
     "hwnas.export.torch_network",
     "hwnas.export.quantize",
+    "hwnas.export.quantize_dynamic",
     "hwnas.export.probes",
     "hwnas.supernet.mobilenet_v3",
 )

@@ -12,6 +12,7 @@ from hwnas.core.device import QUANTILES
 from hwnas.core.errors import PredictorError
 from hwnas.core.registry import require_known
 from hwnas.latency.chosen import chosen_latency, why
+from hwnas.latency.conformal import require_level
 from hwnas.latency.importing import SPACE_FACT, covered_space
 from hwnas.latency.table import LatencyTable
 from hwnas.pipeline.searching import stored_space
@@ -22,15 +23,25 @@ from hwnas.workspace import Workspace
 
 
 def predict(
-    workspace: Workspace, text: str, device: str, *, asked: Mapping[str, str | int | None], statistic: str = "p50", space: str | None = None
+    workspace: Workspace,
+    text: str,
+    device: str,
+    *,
+    asked: Mapping[str, str | int | None],
+    statistic: str = "p50",
+    space: str | None = None,
+    confidence: float | None = None,
 ) -> dict[str, Any]:
     """What the table of ``device`` in the context ``asked`` for says of the subnet ``text``, as plain values in ms.
 
-    The space is ``space``, else the one that the table was imported for, else that of the workspace. Where the table has no whole
-    networks, ``std_ms``, ``at_most_ms``, ``confidence`` and ``trusted`` are None: how far a sum of blocks is off is not known then. A block
-    that is not in the table and an architecture of another space raise errors that name them.
+    The space is ``space``, else the one that the table was imported for, else that of the workspace. ``confidence`` is that of
+    ``at_most_ms``; None takes what the table's networks can bound, up to 0.95. Where it has no whole networks, ``std_ms``, ``at_most_ms``,
+    ``confidence`` and ``trusted`` are None: how far a sum of blocks is off is not known then. A block that is not in the table and an
+    architecture of another space raise errors that name them.
     """
     require_known("statistic", statistic, QUANTILES)
+    if confidence is not None:
+        require_level(confidence)
     path, table = one_table(workspace, device, asked)
     named = space or table.facts.get(SPACE_FACT)
     searched = stored_space(workspace) if named is None else _covered(table, str(named), workspace.store.root, text)
@@ -42,6 +53,12 @@ def predict(
         raise PredictorError(
             f"{table.label}: no {statistic} is known without measured whole networks of space '{searched.name}'; ask for p50"
         )
+    if not bounded and confidence is not None:
+        raise PredictorError(
+            f"{table.label}: nothing bounds a sum of blocks without measured whole networks of space '{searched.name}'; "
+            "profile the device, or ask for no confidence"
+        )
+    model = model.at(confidence)
     predicted = model.predict(arch.codes)
     std = float(predicted.std[0])
     blocks = blocks_of(searched, arch)

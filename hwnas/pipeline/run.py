@@ -16,12 +16,14 @@ from hwnas.core.errors import BudgetMissed, ConfigError, DeviceFaster
 from hwnas.core.serial import content_id, plain, write_atomic
 from hwnas.export.exporter import exporter_for
 from hwnas.latency.chosen import why
+from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.accuracy import Trained, accuracy_model
 from hwnas.pipeline.candidates import picked, searched
 from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Outcome, deployed
 from hwnas.pipeline.fleet import profiles_for_run
 from hwnas.pipeline.goals import Goal, Target, goals_of, target_of
+from hwnas.pipeline.kept import keep_search
 from hwnas.pipeline.profile import Profile
 from hwnas.pipeline.profiling import measured_again
 from hwnas.pipeline.release import release
@@ -92,7 +94,8 @@ def _outcomes(ctx: Context, recipes: Mapping[str, Recipe], benches: Mapping[Targ
     trained = Trained.load(ctx)
     outcomes: list[Outcome] = []
     for name, recipe in recipes.items():
-        outcomes += _deploy(ctx, trained, benches[target_of(recipe)], [goal for goal in goals if goal.name == name])
+        own = [goal for goal in goals if goal.name == name]
+        outcomes += _deploy(ctx, trained, benches[target_of(recipe)], own, ctx.store.root / run_id(ctx, recipes))
     return outcomes
 
 
@@ -109,12 +112,30 @@ def _goals(ctx: Context, recipes: Mapping[str, Recipe], profiles: Mapping[Target
     return goals
 
 
-def _deploy(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]) -> list[Outcome]:
+def _deploy(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal], folder: Path) -> list[Outcome]:
     recipe = goals[0].recipe
     latency = bench.profile.predictor(ctx, regime=recipe.regime, statistic=recipe.statistic)
     ctx.reporter.expect(f"{bench.profile.target.label}: searching by the {why(latency)}; bounds of {latency.confidence:.0%}")
     front = searched(ctx, latency, accuracy_model(ctx, trained), [goal.budget_ms for goal in goals])
+    keep_search(folder, goals[0].name, front, _asked(ctx, latency, goals))
     return deployed(ctx, trained, bench, goals, picked(ctx, trained, latency, front, goals))
+
+
+def _asked(ctx: Context, latency: TrustedLatency, goals: Sequence[Goal]) -> dict[str, Any]:
+    config, recipe = ctx.config.search, goals[0].recipe
+    return {
+        "device": recipe.device,
+        "runtime": recipe.runtime,
+        "precision": recipe.precision,
+        "statistic": recipe.statistic,
+        "regime": recipe.regime,
+        "strategy": config.strategy,
+        "trials": config.trials,
+        "seed": ctx.config.seed,
+        "model": latency.kind,
+        "confidence": latency.confidence,
+        "budgets": [{"budget": goal.limit.text, "budget_ms": goal.budget_ms} for goal in goals],
+    }
 
 
 def _verification_journal(ctx: Context, profile: Profile) -> Path:

@@ -22,9 +22,10 @@ from hwnas.latency.conformal import require_level
 from hwnas.latency.trusted import TrustedLatency
 from hwnas.pipeline.goals import Target
 from hwnas.pipeline.limits import Asked, limits_of, worst_of
+from hwnas.pipeline.notes import Watch
 from hwnas.pipeline.reporter import Reporter, Silent
 from hwnas.pipeline.results import known_codes, now, one_search, write_evaluated, write_run
-from hwnas.search.archive import Front
+from hwnas.search.archive import Archive, Front
 from hwnas.search.front import find_front
 from hwnas.search.preflight import preflight
 from hwnas.search.solver import SOLVERS, Models
@@ -172,8 +173,16 @@ def answer(workspace: Workspace, question: Question, reporter: Reporter | None =
     models, budgets_ms = problem.models, problem.budgets_ms
     space = models.space
     before = preflight(models, budgets_ms)
+    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
+    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    noted = Watch(workspace.store.root / "search" / f"watch-{key}.jsonl", dict(zip(question.budgets, budgets_ms, strict=True)))
     total = problem.trials * len(set(budgets_ms))
     with (reporter or Silent()).stage(f"search for {problem.latency.label}", total) as advance:
+
+        def watch(archive: Archive) -> None:
+            noted(archive)
+            advance(min(archive.evaluated, total), "architectures")
+
         front = find_front(
             space,
             models.latency,
@@ -184,10 +193,9 @@ def answer(workspace: Workspace, question: Question, reporter: Reporter | None =
             seed=problem.seed,
             limits=models.limits,
             known=models.known,
-            told=lambda evaluated: advance(min(evaluated, total), "architectures"),
+            watch=watch,
         )
-    settings = {"strategy": problem.strategy, "trials": problem.trials, "seed": problem.seed}
-    key = content_id([plain(question), space.id, problem.predictors, settings, __version__])
+    noted.end()
     path = write_front(workspace.store, front, key)
     target = {**problem.latency.context, "statistic": question.statistic}
     evaluated = write_evaluated(workspace.store, front, key, {"run": key, **target, **settings})

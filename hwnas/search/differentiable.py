@@ -3,7 +3,8 @@
 The relaxation is that of DARTS (Liu et al. 2019, arXiv 1806.09055), a softmax over the options of every choice, with architectures drawn
 from it and an expected latency in the loss as in ProxylessNAS (Cai et al. 2019, arXiv 1812.00332) and a falling temperature (Xie et al.
 2019, SNAS, arXiv 1812.09926). Predictors need not be differentiable: what is followed is the expectation of their value, whose slope along
-an option is what that option adds to a drawn architecture. The weight of the latency rises while the expected one is beyond the budget.
+an option is what that option adds to a drawn architecture. The weight of the latency, or of what is limited more tightly beside it, rises
+while the expected one is beyond the budget.
 
 Zela et al. 2020 (arXiv 1909.09656) show how such a search goes on to architectures of parameter-free options that are worse than those
 it passed, and stop it before. Here the predictor says how good the derived architecture is at every step, so that the descent
@@ -21,7 +22,7 @@ from hwnas.core.errors import ConfigError
 from hwnas.core.predict import Floats
 from hwnas.search.adam import Adam
 from hwnas.search.archive import Archive, Front
-from hwnas.search.feasible import check_budgets
+from hwnas.search.feasible import begun
 from hwnas.search.solver import SOLVERS, Models
 
 _RATE, _DUAL_RATE = 0.2, 0.01
@@ -42,9 +43,9 @@ class Differentiable:
 
     def solve(self, models: Models, budgets_ms: Sequence[float]) -> Front:
         """The best found for every budget; nothing is certain of what was not evaluated, so that `Front.bound` is None."""
-        check_budgets(models.space, models.latency, budgets_ms)
-        archive = Archive(models.space, models.latency, models.accuracy)
-        archive.score(models.latency.minimum())
+        first = begun(models, budgets_ms)
+        archive = Archive(models.space, models.latency, models.accuracy, models.limits)
+        archive.score(first)
         budgets = sorted({float(b) for b in budgets_ms})
         for budget_ms, seed in zip(budgets, np.random.SeedSequence(self._seed).spawn(len(budgets)), strict=True):
             rng = np.random.default_rng(seed)
@@ -81,7 +82,7 @@ class _Descent:
             temperature = _HOT * (_COLD / _HOT) ** (number / (_STEPS - 1))
             chances = self._chances(temperature)
             derived = self._archive.score(self._derived(chances))
-            found = float(derived.accuracy[0]) if derived.upper_ms[0] <= self._budget_ms else -np.inf
+            found = float(derived.accuracy[0]) if len(derived.fitting(self._budget_ms)) else -np.inf
             best, since = max(best, found), 0 if found > best else since + 1
             if room > 1:
                 adam.descend({"logits": self._slope(chances, room - 1) / temperature})
@@ -93,7 +94,7 @@ class _Descent:
         if len(scored) < len(swapped):
             return np.zeros(len(chances))
         accuracy = scored.accuracy.reshape(_DRAWS, -1)
-        over = scored.upper_ms.reshape(_DRAWS, -1) / self._budget_ms - 1
+        over = np.maximum(scored.upper_ms / self._budget_ms, scored.used).reshape(_DRAWS, -1) - 1
         # in units of what options usually change, so that the two terms can be weighed
         accuracy, scale = accuracy - accuracy.mean(), max(float(accuracy.std()), 1e-12)
         expected = float((over * chances).sum() / (_DRAWS * len(self._models.space.choices)))
@@ -114,15 +115,15 @@ class _Descent:
         return self._largest(np.log(np.maximum(chances, 1e-300)) + self._rng.gumbel(size=len(chances)))
 
     def _derived(self, chances: Floats) -> Codes:
-        """The likeliest options, made to fit: whatever loses the least likelihood for each ms saved gives way; ``(1, n_choices)``."""
+        """The likeliest options, made to fit: whatever loses the least likelihood for what it saves gives way; ``(1, n_choices)``."""
         code = self._largest(chances)
         logs = np.log(np.maximum(chances, 1e-300))
         for _ in range(len(chances)):
-            ms = float(self._models.latency.upper(code)[0])
+            ms = float(self._models.used_ms(code, self._budget_ms)[0])
             if ms <= self._budget_ms:
                 break
             near = self._swapped(code)
-            saved = ms - self._models.latency.upper(near)
+            saved = ms - self._models.used_ms(near, self._budget_ms)
             lost = logs[self._first + code[0]][self._owner] - logs
             if not (saved > 0).any():
                 break

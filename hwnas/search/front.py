@@ -34,12 +34,12 @@ def find_front(
     seed: int = 0,
     limits: Sequence[Limit] = (),
     known: Codes | None = None,
-    told: Callable[[int], None] = lambda _evaluated: None,
+    watch: Callable[[Archive], None] = lambda _: None,
 ) -> Front:
     """Search ``trials`` architectures for every budget by a strategy or a solver; the same seed gives the same front, bit for bit.
 
     ``limits`` hold beside every budget; ``known: (k, n_choices)`` are architectures to begin from, such as those of an earlier search.
-    ``told`` is called now and then with how many were looked at; solvers do not call it.
+    ``watch`` is called with all that was evaluated so far, after every batch of a strategy; solvers do not call it.
     Raises `UnknownNameError` for an unknown strategy and `InfeasibleError` for a budget that nothing fits, both before any search.
     """
     require_known("strategy", strategy, (*STRATEGIES, *SOLVERS))
@@ -47,18 +47,8 @@ def find_front(
     check_budgets(space, latency, budgets_ms)
     budgets = sorted({float(b) for b in budgets_ms})
     if strategy in SOLVERS:
-        found = SOLVERS.get(strategy)(seed=seed, trials=trials).solve(models, budgets)
-        return _held(found, models, budgets) if models.limits else found
-    return _asked(STRATEGIES.get(strategy), models, budgets, trials=trials, batch=batch, seed=seed, told=told)
-
-
-def _held(found: Front, models: Models, budgets: Sequence[float]) -> Front:
-    """What a solver found, held to the limits: of one that does not look at them, only what keeps them all the same counts."""
-    archive = Archive(models.space, models.latency, models.accuracy, models.limits)
-    archive.score(begun(models, budgets))
-    archive.score(found.archive.codes)
-    archive.evaluated = found.evaluated
-    return archive.front(bound=found.bound)
+        return SOLVERS.get(strategy)(seed=seed, trials=trials).solve(models, budgets)
+    return _asked(STRATEGIES.get(strategy), models, budgets, trials=trials, batch=batch, seed=seed, watch=watch)
 
 
 def _asked(
@@ -69,7 +59,7 @@ def _asked(
     trials: int,
     batch: int,
     seed: int,
-    told: Callable[[int], None],
+    watch: Callable[[Archive], None],
 ) -> Front:
     """One run of a strategy a budget, each begun from the best that fit so far."""
     first = begun(models, budgets)
@@ -80,7 +70,7 @@ def _asked(
 
         def evaluate(asked: Trials, budget_ms: float = budget_ms) -> Outcomes:
             scored = archive.score(asked.codes)
-            told(archive.evaluated)
+            watch(archive)
             used = np.maximum(scored.upper_ms / budget_ms, scored.used)
             return Outcomes(-scored.accuracy[:, None], np.maximum(used - 1, 0.0))
 

@@ -1,7 +1,7 @@
 """Predictor-guided search: an ensemble learns from what was evaluated, and of mutants of the best those it may find best are next.
 
 White et al. 2021, BANANAS (arXiv 1910.11858): small networks, mutation of the best, and independent Thompson sampling: every candidate's
-value is drawn from what the ensemble leaves open of it (Thompson 1933, doi:10.1093/biomet/25.3-4.285), and the best draws are evaluated.
+value is drawn from what the ensemble leaves open of it, and the best draws are evaluated.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class PredictorGuided:
         codes = known.opening(n, first=self._first)
         if len(codes) < n and len(known.codes) > 1:
             near = known.candidates(known.codes[known.ranked()[:_PARENTS]], max(self._candidates, 2 * n))
-            said = self._surrogate.predict(near)
-            drawn = known.rng.normal(said.mean(axis=0), said.std(axis=0, ddof=1))
+            drawn = self._surrogate.drawn(near)
             codes = np.concatenate([codes, known.take(near[np.argsort(-drawn, kind="stable")[: n - len(codes)]])])
         if len(codes) < n and (not len(codes) or len(known.codes) <= 1):
             codes = np.concatenate([codes, known.random(n - len(codes))])

@@ -2,7 +2,8 @@
 
 Liu et al. 2018, Progressive Neural Architecture Search (arXiv 1712.00559). There a cell grows by one block at a time; here, in a space of
 any family, one choice at a time is set above its first option (options ascend). Of everything that the best of one size can grow to, an
-ensemble that learnt from all sizes so far picks what is evaluated; when nothing can grow any more, everything that was left aside may.
+ensemble that learnt from all sizes so far picks what is evaluated. What was grown teaches the ensemble; once the largest size is done, it
+picks from the whole space.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from hwnas.search.strategy import STRATEGIES, Outcomes, Trials
 from hwnas.search.surrogate import Surrogate
 from hwnas.space.moves import unique
 
-_LATER = 64
+_PARENTS = 32
 
 
 class Progressive:
     """Minimises the first objective.
 
-    ``beam``: how many of a size are evaluated before the next one, and grown. ``features`` are what the ensemble sees of a code.
+    ``beam``: how many of a size are evaluated before the next one, and grown. ``features`` are what the ensemble sees of a code,
+    ``candidates`` how many it picks from once all sizes are done.
     """
 
     def __init__(
@@ -35,20 +37,21 @@ class Progressive:
         initial: Codes | None = None,
         limits: Limits | None = None,
         features: Features | None = None,
-        beam: int = 32,
+        beam: int = 8,
+        candidates: int = 1000,
     ) -> None:
-        if beam < 1:
-            raise ConfigError(f"progressive search needs a beam of at least 1, not {beam}")
+        if beam < 1 or candidates < 4:
+            raise ConfigError(f"progressive search needs a beam of at least 1 and 4 candidates, not {beam} and {candidates}")
         self._known = Observed(space, seed=seed, initial=initial, limits=limits)
         self._surrogate = Surrogate(self._known, features)
         self._moves = Moves.over(space, [(position,) for position in range(len(space.choices))])
         self._beam = beam
         self._size = 0
         self._left = beam
-        self._spent: set[int] = set()
+        self._candidates = candidates
 
     def ask(self, n: int) -> Trials:
-        """Initial codes, the smallest architecture, then what the best of one size grow to, and so on."""
+        """Initial codes, the smallest architecture, what the best of one size grow to, and so on; then what promises most anywhere."""
         known = self._known
         codes = known.given(n)
         if len(codes) < n:
@@ -56,12 +59,9 @@ class Progressive:
             codes = np.concatenate([codes, known.take(smallest)])
         if not len(codes):
             codes = self._next(n)
-        for _ in range(len(known.codes) if not len(codes) else 0):
-            # what was left aside, from the best down
-            rows = np.array([row for row in known.ranked() if row not in self._spent][:_LATER], dtype=np.intp)
-            codes = self._grown(rows, n)
-            if len(codes) or not len(rows):
-                break
+        if not len(codes):
+            near = known.candidates(known.codes[known.ranked()[:_PARENTS]], max(self._candidates, 2 * n))
+            codes = known.take(near[np.argsort(-self._surrogate.drawn(near), kind="stable")[:n]] if len(near) else near)
         return Trials(codes if len(codes) else known.random(n))
 
     def tell(self, trials: Trials, outcomes: Outcomes) -> None:
@@ -90,14 +90,14 @@ class Progressive:
         parents = known.codes[rows][:, None]
         grown = known.space.canonical(np.where(self._moves.mask, self._moves.to, parents).reshape(-1, parents.shape[2]).astype(np.int16))
         of = np.repeat(rows, len(self._moves.mask))
-        larger = (grown > 0).sum(axis=1) > (known.codes[of] > 0).sum(axis=1)
-        grown, of = grown[larger], of[larger]
-        free = known.open(grown)
-        self._spent |= set(rows.tolist()) - set(of[free].tolist())
-        codes = unique(grown[free])
-        if len(codes) > n and len(known.codes) > 1:
-            codes = codes[np.argsort(-self._surrogate.predict(codes).mean(axis=0), kind="stable")]
-        return known.take(codes[:n])
+        grown = grown[(grown > 0).sum(axis=1) > (known.codes[of] > 0).sum(axis=1)]
+        return known.take(self._promising(unique(grown[known.open(grown)]))[:n])
+
+    def _promising(self, codes: Codes) -> Codes:
+        """Those that the ensemble finds best first."""
+        if len(codes) < 2 or len(self._known.codes) < 2:
+            return codes
+        return codes[np.argsort(-self._surrogate.predict(codes).mean(axis=0), kind="stable")]
 
 
 STRATEGIES.register("progressive", Progressive)

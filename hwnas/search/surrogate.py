@@ -30,5 +30,11 @@ class Surrogate:
             self._fitted = len(known.codes)
         return self._ensemble.predict(self._seen(codes))
 
+    def drawn(self, codes: Codes) -> Floats:
+        """What each of ``codes`` may be, ``(n,)``: drawn from what members leave open (Thompson 1933, doi:10.1093/biomet/25.3-4.285)."""
+        said = self.predict(codes)
+        draws: Floats = self._known.rng.normal(said.mean(axis=0), said.std(axis=0, ddof=1))
+        return draws
+
     def _seen(self, codes: Codes) -> Floats:
         return encode(self._known.space, codes) if self._features is None else np.asarray(self._features(codes))

@@ -43,12 +43,17 @@ class Journal:
                 file.truncate(whole)
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a journal; a missing file or a malformed line raises `UsageError`."""
+def read_journal(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
+    """The records of a journal; a missing file or a malformed line raises `UsageError`.
+
+    Of one that is ``growing`` the last line may be torn: another process is writing it.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path}: not readable as a journal: {problem}") from None
+    if growing:
+        text = text[: text.rfind("\n") + 1]
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):  # not splitlines: JSON may hold U+0085
         try:
             record = json.loads(line)

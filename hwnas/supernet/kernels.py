@@ -1,7 +1,7 @@
 """Small depthwise kernels from large ones: the centre of the next larger kernel times a matrix that all channels share, size after size.
 
-From Once-for-All (Cai et al. 2020, arXiv 1908.09791). The gradient is written out: as a chain of separate operations it takes torch more
-time to record and walk through than a small convolution takes to compute.
+From Once-for-All (Cai et al. 2020, arXiv 1908.09791). The gradient is written out, and views are taken in one step each: such small
+tensors take torch more time to look after than to compute.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
@@ -22,37 +23,34 @@ def smaller_kernel(weight: Tensor, width: int, matrices: tuple[Tensor, ...]) -> 
 class _Smaller(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, width: int, *matrices: Tensor) -> Tensor:
-        kernel = weight[:width, 0]
-        centres = []
+        kernel, centres = weight, []
         for matrix in matrices:
-            centres.append(_centre(kernel, _side(matrix)).reshape(width, -1))
-            kernel = (centres[-1] @ matrix.t()).view(width, _side(matrix), -1)
+            centres.append(_centre(kernel, width, isqrt(matrix.shape[0])))
+            kernel = F.linear(centres[-1], matrix).view(width, 1, isqrt(matrix.shape[0]), -1)
         ctx.save_for_backward(*matrices, *centres)
         ctx.shape = weight.shape
-        return kernel.unsqueeze(1)
+        return kernel
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         n = len(ctx.saved_tensors) // 2
         matrices, centres = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        sides = [ctx.shape[-1], *map(_side, matrices)]
+        channels, _, side, _ = ctx.shape
+        sides = [side, *(isqrt(matrix.shape[0]) for matrix in matrices)]
         width = len(centres[0])
-        grad = grads[0].reshape(width, -1)
+        grad = grads[0]
         d_matrices: list[Tensor] = []
         for i in reversed(range(n)):
-            d_matrices.insert(0, grad.t() @ centres[i])
-            whole = grad.new_zeros(ctx.shape if i == 0 else (width, sides[i], sides[i]))
-            part = whole[:width, 0] if i == 0 else whole
-            _centre(part, sides[i + 1]).copy_((grad @ matrices[i]).view(width, sides[i + 1], -1))
-            grad = whole if i == 0 else whole.view(width, -1)
+            flat = grad.reshape(width, -1)
+            d_matrices.insert(0, flat.t() @ centres[i])
+            cut = (sides[i] - sides[i + 1]) // 2
+            around = (cut, cut, cut, cut, 0, 0, 0, 0 if i else channels - width)
+            grad = F.pad((flat @ matrices[i]).view(width, 1, sides[i + 1], -1), around)
         return grad, None, *d_matrices
 
 
-def _side(matrix: Tensor) -> int:
-    return isqrt(matrix.shape[0])
-
-
-def _centre(kernel: Tensor, side: int) -> Tensor:
-    """``(c, K, K) -> (c, side, side)``, a view."""
-    cut = (kernel.shape[-1] - side) // 2
-    return kernel[:, cut : cut + side, cut : cut + side]
+def _centre(kernel: Tensor, width: int, side: int) -> Tensor:
+    """The centres of the leading kernels, ``(C, 1, K, K) -> (width, side * side)``."""
+    channel, _, row, column = kernel.stride()
+    start = kernel.storage_offset() + (kernel.shape[-1] - side) // 2 * (row + column)
+    return kernel.as_strided((width, side, side), (channel, row, column), start).reshape(width, -1)

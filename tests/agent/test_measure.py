@@ -2,6 +2,7 @@ import gc
 from statistics import median
 
 import pytest
+from hwnas_agent import subject
 from hwnas_agent.band import QuietBand
 from hwnas_agent.measure import CHUNK, Session
 from hwnas_agent.power import PowerRails
@@ -183,10 +184,12 @@ def test_a_large_model_that_leaves_the_caches_cold_for_the_probe_is_measured_all
     assert results["m0"]["rejected"] == 0
 
 
-def test_samples_have_a_cap_that_ends_a_models_turn():
+def test_samples_have_a_cap_that_ends_a_models_turn(monkeypatch):
+    assert subject.MAX_SAMPLES == MAX_SAMPLES
+    monkeypatch.setattr(subject, "MAX_SAMPLES", 300)
     done, results, _ = measure(SimulatedDevice(), [1], min_total_ms=1e6)
     assert done["short"] == 0
-    assert len(results["m0"]["quiet_ms"]) == MAX_SAMPLES
+    assert len(results["m0"]["quiet_ms"]) == 300
 
 
 def test_a_session_that_ends_before_a_level_is_found_has_none():

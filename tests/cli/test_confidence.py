@@ -91,6 +91,26 @@ def test_predict_names_the_same_model_and_its_bound(copy, capsys):
     out = hw(capsys, "predict", "largest", "--device", "toy", "-w", copy)[1]
     assert "calibrated model: block times corrected by 40 whole networks" in out
     assert "with a confidence of 95%" in out
+    bold = hw_json(capsys, "predict", "largest", "--device", "toy", "--confidence", "0.5", "-w", copy)
+    assert bold["confidence"] == 0.5
+    assert bold["at_most_ms"] == model.at(0.5).upper(largest.codes)[0] < found["at_most_ms"]
+
+
+@pytest.mark.parametrize(
+    ("networks", "confidence", "words"),
+    [
+        (40, "1.5", "the confidence of an interval must be between 0 and 1, not 1.5"),
+        (40, "0.99", "toy/litert: 40 held-out networks cannot bound a share of 0.99; measure 59 more"),
+        (0, "0.9", "nothing bounds a sum of blocks without measured whole networks"),
+    ],
+)
+def test_predict_refuses_a_confidence_that_it_cannot_give(copy, capsys, networks, confidence, words):
+    table = known(copy)
+    kept = dict(list(table.networks.items())[:networks])
+    write_table(replace(table, networks=kept), copy / "latency_tables")
+    code, out, err = hw(capsys, "predict", "largest", "--device", "toy", "--confidence", confidence, "-w", copy)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
 
 
 def test_predict_flags_what_lies_outside(copy, capsys):

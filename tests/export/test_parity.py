@@ -23,6 +23,8 @@ from tests.export.networks import BlockConfig, block, seeded, small_net
 
 FORMATS = EXPORTERS.names()
 each_format = pytest.mark.parametrize("name", FORMATS)
+# PyTorch takes a second to export the smallest of blocks
+each_quick_format = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "pt2" else ()) for n in FORMATS])
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -41,7 +43,7 @@ def check(module: nn.Module, shape: tuple[int, int, int], name: str, folder: Pat
     require_parity(parity(wanted, got), what=name)
 
 
-@each_format
+@each_quick_format
 @FEW
 @given(
     kernel=st.sampled_from([3, 5, 7]),

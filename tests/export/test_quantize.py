@@ -26,6 +26,8 @@ from tests.export.networks import small_net
 SHAPE = (3, 16, 16)
 IMAGES = np.random.default_rng(0).standard_normal((48, *SHAPE)).astype(np.float32)
 INT8 = [name for name in EXPORTERS.names() if "int8" in precisions_of(name)]
+BLACK = np.broadcast_to(np.array([[[-0.81]], [[-2.1]], [[-1.8]]], dtype=np.float32), (4, *SHAPE))
+"""Black images, as they are normalised."""
 METADATA = {"labels": "a,b", "mean": "0"}
 
 
@@ -105,6 +107,11 @@ def test_ranges_cover_every_calibration_image(tmp_path: Path) -> None:
         (np.zeros((4, 1, 16, 16), dtype=np.float32), UsageError, "calibration images are 1x16x16; the model takes 3x16x16"),
         (np.full((4, *SHAPE), np.nan, dtype=np.float32), UsageError, "NaN or infinity"),
         (np.zeros((4, *SHAPE), dtype=np.float32), VerificationError, "all one colour"),
+        (
+            np.broadcast_to(np.float32([[[-0.81]], [[-2.1]], [[-1.8]]]), (4, *SHAPE)),
+            VerificationError,
+            "all one colour",
+        ),  # normalised black
     ],
 )
 def test_calibration_images_that_cannot_be_right(quantize: object, images: np.ndarray, error: type[HwnasError], message: str) -> None:

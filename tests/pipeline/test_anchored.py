@@ -61,6 +61,7 @@ def test_files_keep_their_budgets_by_what_they_would_take_when_quiet(ready, nois
             assert row["measured_typical_ms"] > 1.3 * row["measured_ms"]
 
 
+@pytest.mark.slow
 def test_an_8_bit_file_that_could_not_be_timed_does_not_ship_and_holds_nothing_up(ready, noisy, tmp_path):
     """Networks of the table are floats: what being busy does to them says nothing of 8-bit files."""
     noisy.files = True
@@ -74,6 +75,7 @@ def test_an_8_bit_file_that_could_not_be_timed_does_not_ship_and_holds_nothing_u
     assert by_budget(replayed) == by_budget(result)
 
 
+@pytest.mark.slow
 def test_a_state_that_treats_each_network_differently_is_not_compared(ready, noisy):
     noisy.files = True
     noisy.slope = staticmethod(lambda key: 0.6 + 0.2 * (sum(map(ord, key)) % 3))

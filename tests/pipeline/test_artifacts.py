@@ -18,6 +18,7 @@ WITHIN = "[int8]\nmax_accuracy_drop = 0.5\nmin_top1_agreement = 0.3\n"
 SAID = r"subnet \w+ in int8: accuracy drops by -?[\d.]+ points \(at most [\d.]+ allowed\), top-1 agrees on [\d.]+ % of images \(at least"
 
 
+@pytest.mark.slow
 def test_an_8_bit_main_file_is_held_to_the_limits_of_its_recipe(copy, capsys, monkeypatch):
     from hwnas.export.to_tflite import TfliteExporter
 

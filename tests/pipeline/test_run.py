@@ -170,7 +170,7 @@ def forget_timings(workspace: Path) -> None:
 SLOW, FAST = 140.0, 100.0
 
 
-@pytest.mark.parametrize("slow_sessions", [2, 3])
+@pytest.mark.parametrize("slow_sessions", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_table_of_a_busy_device_is_measured_again_once_it_is_quiet(copy, finished, pretend, monkeypatch, tmp_path, slow_sessions):
     """Measured while slow, verified while fast: budgets, choices and timings have to be those of the fast device, also in a replay.
 
@@ -209,6 +209,7 @@ def levels_shipped(result) -> set[float]:
     return tables | set(timings.values())
 
 
+@pytest.mark.slow
 def test_a_faster_speed_that_does_not_last_leaves_the_table_as_it_was(copy, pretend, monkeypatch, tmp_path):
     """Table, budgets and the timings that count are all of the slower speed, also in a replay."""
     forget_timings(copy)
@@ -229,6 +230,7 @@ def test_a_faster_speed_that_does_not_last_leaves_the_table_as_it_was(copy, pret
         assert [row[name] for row in replayed.rows] == [row[name] for row in result.rows]
 
 
+@pytest.mark.slow
 def test_a_device_that_never_keeps_its_speed_is_too_noisy(copy, pretend, monkeypatch):
     forget_timings(copy)
     unsteady = [SLOW, SLOW, *([FAST, SLOW, SLOW, SLOW] * 20)]

@@ -1,11 +1,14 @@
 """The test part is read once, at the end: nothing that decides about a file has seen it."""
 
+import pytest
+
 from hwnas.data import Dataset
 from hwnas.pipeline import run as pipeline
 from hwnas.pipeline.context import Context
 from hwnas.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_no_test_image_is_read_before_every_file_was_chosen_and_timed(workspace, pretend, monkeypatch):
     """A run from nothing: data, training, tables, search, files and timings all come before the first look at the test part."""
     events = []

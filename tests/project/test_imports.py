@@ -16,7 +16,7 @@ STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 OWN = {"hwnas", "hwnas_agent"}
 CORE = {"numpy", "pydantic", "rich", "typer"}
 EXTRAS = {"torch", "sklearn", "safetensors", "PIL", "onnx", "onnxruntime", "ai_edge_litert", "ai_edge_quantizer", "flatbuffers"}
-EXTRAS |= {"paramiko", "cryptography", "adbutils", "yaml", "matplotlib", "pymoo"}
+EXTRAS |= {"paramiko", "cryptography", "adbutils", "yaml", "matplotlib", "pymoo", "jinja2", "markupsafe", "vl_convert"}
 # Packages whose modules need an extra as a whole, and are imported only by those who have it.
 HEAVY = ("supernet", "export", "pipeline")
 # What a device's runtime brings with it; imported only inside functions, so that the agent can say what is missing.

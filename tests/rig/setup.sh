@@ -9,7 +9,7 @@ set -euo pipefail
 
 here="${BASH_SOURCE[0]%/*}"
 [ "$here" != "${BASH_SOURCE[0]}" ] || here=.
-parts=(sshd namespaces adbd browser web arm64)
+parts=(sshd namespaces adbd browser axe web arm64)
 
 # part_NAME: succeeds where the part is there; otherwise it calls `packages` with what brings it.
 part_sshd() { # a device over ssh: a private sshd with its keys
@@ -32,6 +32,19 @@ part_adbd() { # a device over adb: Debian 13's adbd and adb with their libraries
 
 part_browser() { # the page agent: chromium, node for its modules, npm for its runtime
   { command -v chromium && command -v node && command -v npm; } || packages chromium nodejs npm
+}
+
+part_axe() { # axe-core in the cache, which looks for what shuts people out of a page (tests/rig/axe.py)
+  local cache="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hwnas/rig" version=4.14.1
+  [ -s "$cache/axe-$version.js" ] && return 0
+  command -v npm || packages nodejs npm || return 1
+  local work found
+  work="$(mktemp -d)" && found="$cache/axe-$version.js"
+  mkdir -p "$cache"
+  (cd "$work" && npm pack --silent "axe-core@$version" >/dev/null 2>&1 && tar -xzf "axe-core-$version.tgz" package/axe.min.js) &&
+    mv "$work/package/axe.min.js" "$found" || why="npm could not fetch axe-core@$version"
+  rm -rf "$work"
+  [ -z "$why" ]
 }
 
 part_web() { # onnxruntime-web in the cache, for the page agent; after 'make setup'

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +13,6 @@ from hwnas.core.predict import Floats
 from hwnas.latency.additive import AdditiveLatency
 from hwnas.latency.footprint import Footprint
 from hwnas.pipeline.limits import resource_of
-from hwnas.search.archive import Front
 from hwnas.search.exact import Exact
 from hwnas.search.feasible import begun, within_limits
 from hwnas.search.front import find_front
@@ -137,22 +133,6 @@ def test_every_strategy_keeps_limits(strategy: str, quantiles: dict[str, float])
     assert any(limit.resource.cost(free.best(BUDGETS_MS[-1]).codes)[0] > limit.at_most for limit in limits)
 
 
-def test_a_solver_that_does_not_look_at_limits_is_held_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Unaware(Exact):
-        def solve(self, models: Models, budgets_ms: Sequence[float]) -> Front:
-            return super().solve(replace(models, limits=()), budgets_ms)
-
-    monkeypatch.setitem(SOLVERS._items, "exact", Unaware)
-    limits = tiny_limits(params=0.3)
-    front = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="exact", limits=limits)
-    for budget_ms in BUDGETS_MS:
-        best = front.best(budget_ms)
-        assert len(best) == 1
-        assert limits[0].resource.cost(best.codes)[0] <= limits[0].at_most
-    assert front.points.kept.all()
-    assert not front.archive.kept.all()
-
-
 def test_exact_and_linearised_agree_under_limits() -> None:
     limits = tiny_limits(params=0.4, macs=0.5, peak_memory=0.6)
     exact = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="exact", limits=limits)
@@ -226,7 +206,7 @@ def test_the_worst_of_two_devices_is_their_maximum_and_its_least_is_found() -> N
 
 def test_what_is_known_is_where_a_search_begins() -> None:
     best = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="exact").points.codes
-    for strategy in ("random", "evolution", "linearised"):
+    for strategy in ("random", "evolution", *SOLVERS):
         warm = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy=strategy, trials=50, batch=10, known=best)
         for budget_ms in BUDGETS_MS:
             own = best[LATENCY.upper(best) <= budget_ms]

@@ -76,11 +76,22 @@ def test_the_same_seed_gives_the_same_search(make: StrategyFactory) -> None:
 
 
 def test_a_search_can_be_resumed_by_replay(make: StrategyFactory) -> None:
-    whole = search(make(TINY, seed=3), judge, trials=enough(make, 640), batch=64)
-    resumed = make(TINY, seed=3)
-    replayed = search(resumed, judge, trials=enough(make, 320), batch=64)
-    rest = search(resumed, judge, trials=enough(make, 320), batch=64)
-    codes = np.concatenate([replayed.codes, rest.codes])
+    told: list[tuple[Trials, Outcomes]] = []
+
+    def noted(trials: Trials) -> Outcomes:
+        told.append((trials, judge(trials)))
+        return told[-1][1]
+
+    trials = enough(make, 640)
+    whole = search(make(TINY, seed=3), noted, trials=trials, batch=64)
+    resumed, spent = make(TINY, seed=3), 0.0
+    first = told[: len(told) // 2]
+    for known, outcomes in first:
+        np.testing.assert_array_equal(resumed.ask(64).codes, known.codes)
+        resumed.tell(known, outcomes)
+        spent += len(known) * known.fidelity
+    rest = search(resumed, judge, trials=trials - int(np.ceil(spent - 1e-6)), batch=64)
+    codes = np.concatenate([*(known.codes for known, _ in first), rest.codes])
     # less than one full evaluation may be left of each part
     assert len(whole) - len(codes) <= 2 / whole.fidelity.min() - 2
     np.testing.assert_array_equal(whole.codes[: len(codes)], codes)

@@ -79,9 +79,23 @@ def test_it_grows_from_the_smallest_by_one_choice_at_a_time() -> None:
         assert min(((code != parent) & (parent > 0)).sum() for parent in parents) == 0
 
 
+def test_once_everything_has_grown_it_looks_everywhere_and_finds_what_growing_did_not() -> None:
+    # what is best is small, which growing passes early and with few
+    def small(trials: Trials) -> Outcomes:
+        return Outcomes(ACCURACY.predict(trials.codes).mean[:, None] + 0.5 * (trials.codes > 0).sum(axis=1)[:, None], np.zeros(len(trials)))
+
+    history = search(Progressive(TINY, seed=0, beam=2), small, trials=90, batch=5)
+    sizes = (history.codes > 0).sum(axis=1)
+    grown = int(np.argmax(np.diff(sizes) < 0)) + 1
+    assert 20 < grown < 80
+    assert sizes[grown:].min() < sizes[:grown].max() - 2
+    assert history.objectives[grown:].mean() < history.objectives[:grown].mean()
+
+
 def test_settings_that_cannot_be_are_refused() -> None:
     for options in ({"random": 1}, {"candidates": 3}):
         with pytest.raises(ConfigError, match="predictor-guided search needs"):
             PredictorGuided(TINY, seed=0, **options)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="a beam of at least 1"):
-        Progressive(TINY, seed=0, beam=0)
+    for options in ({"beam": 0}, {"candidates": 3}):
+        with pytest.raises(ConfigError, match="a beam of at least 1"):
+            Progressive(TINY, seed=0, **options)

@@ -62,7 +62,7 @@ def by_hand(supernet, batch, parts, teacher=None):
     return sum(loss for loss, _ in results), [sum(column[1:], column[0]) if column else None for column in sums]
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_processes_give_the_bits_that_one_would_give_share_by_share(supernet, batch, processes):
     loss, expected = by_hand(supernet, batch, _slices(5, processes))
     with Shares(supernet, processes=processes, label_smoothing=SMOOTHING, floats=floats(batch)) as shares:

@@ -68,6 +68,7 @@ def test_torchs_own_threads_do_not_matter(space, data, reference):
         assert torch.get_num_threads() == 2
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bits_every_time(space, data, reference, tmp_path):
     config = replace(CONFIG, threads=2)
     checkpoints = Checkpoints(tmp_path, {})

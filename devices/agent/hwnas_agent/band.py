@@ -41,9 +41,15 @@ class QuietBand:
         self._lasted[step] = self._lasted.get(step, 0.0) + lasted
         self.probes += 1
 
+    @property
+    def limits_us(self) -> tuple[float, float]:
+        """The band of the present level."""
+        return LOW * self.level_us, HIGH * self.level_us
+
     def quiet(self, probe_us: float) -> bool:
         """Whether a probe time lies in the band of the present level."""
-        return LOW * self.level_us <= probe_us <= HIGH * self.level_us
+        low, high = self.limits_us
+        return low <= probe_us <= high
 
     def settle(self) -> float:
         """Find the level anew from all probes so far, in us; cheap enough for once a round, not for once a probe."""

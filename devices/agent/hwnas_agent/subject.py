@@ -100,7 +100,8 @@ class Subject:
 
     def accepted(self, band: QuietBand) -> list[Sample]:
         """Samples that are quiet at the present level."""
-        return [s for s in self.candidates if band.quiet(s.before_us) and band.quiet(s.after_us)]
+        low, high = band.limits_us
+        return [s for s in self.candidates if low <= s.before_us <= high and low <= s.after_us <= high]
 
     def enough(self, band: QuietBand, settings: Settings) -> bool:
         """Whether its turn is over: samples enough for the interval that the plan wants, or so many that it stays wide."""

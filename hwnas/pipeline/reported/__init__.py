@@ -1,0 +1,1 @@
+"""``hwnas report``: runs, searches and what an interruption left, read and put into words and charts."""

@@ -22,9 +22,10 @@ from hwnas.cli.main import EPILOG, app
 from hwnas.config import SELECTIONS, AccuracyConfig, Config, DataConfig, ProfileConfig, SearchConfig, SpaceConfig
 from hwnas.core import errors
 from hwnas.core.access import WHAT, AdbOptions, NativeOptions, SshOptions
+from hwnas.core.device import PRECISIONS
 from hwnas.data import Limits
 from hwnas.export import manifest
-from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS
+from hwnas.export.exporter import RUNTIME_FORMATS
 from hwnas.latency import tableformat, tableline
 from hwnas.latency.footprint import UNITS
 from hwnas.profiler.channel import LAUNCHERS

@@ -98,6 +98,18 @@ def test_core_alone_imports_from_where_it_was_installed(python: Path, tmp_path: 
     assert all(str(python.parents[1]) in line for line in run(python, "-c", program, cwd=tmp_path).splitlines())
 
 
+def test_core_alone_has_every_name_of_the_api(python: Path, tmp_path: Path) -> None:
+    program = "import hwnas; print([name for name in hwnas.__all__ if getattr(hwnas, name) is None])"
+    assert run(python, "-c", program, cwd=tmp_path).strip() == "[]"
+
+
+def test_core_alone_has_a_doctor_that_names_what_is_not_installed(python: Path, tmp_path: Path) -> None:
+    told = json.loads(run(python.parent / "hwnas", "doctor", "--json", cwd=tmp_path))
+    absent = {each["name"]: each["fix"] for each in told["findings"] if each["state"] == "absent" and each["topic"] == "packages"}
+    assert absent["[train]"] == "pip install 'hwnas[train]'"
+    assert told["ok"]
+
+
 def test_core_alone_has_the_page(python: Path, tmp_path: Path) -> None:
     program = "from hwnas.profiler.webserver import page_files; print(len(page_files()['/']))"
     assert int(run(python, "-c", program, cwd=tmp_path)) > 100

@@ -17,7 +17,7 @@ def explain(
     device: Annotated[str, typer.Option(help="A device of the workspace.")],
     runtime: Annotated[str, typer.Option(help="A runtime of the device.")],
     budget: Annotated[str | None, typer.Option(help="What neighbours are held to, as 2.5ms or 60%; else the subnet's own.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or int8_dynamic, as the runtime has them.")] = "fp32",
     statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
     regime: Annotated[str, typer.Option(help="The device's state that the budget is about: quiet or typical.")] = "quiet",
     threads: Annotated[int | None, typer.Option(min=1, help="As the device's descriptor says unless given.")] = None,

@@ -14,7 +14,7 @@ app = typer.Typer(help="Latency predictors: fit one, say how good it is.", no_ar
 
 Device = Annotated[str, typer.Argument(help="A device of the workspace.")]
 Runtime = Annotated[str, typer.Option(help="A runtime of the device.")]
-Precision = Annotated[str, typer.Option(help="fp32 or int8.")]
+Precision = Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or int8_dynamic, as the runtime has them.")]
 Kind = Annotated[
     str, typer.Option(help="additive, calibrated, trees, gaussian or transfer (few measurements, and tables of other devices).")
 ]

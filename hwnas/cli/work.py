@@ -124,7 +124,7 @@ def search(
         list[str] | None, typer.Option(help="A latency budget with its unit, as 2.5ms or 60%; may be given several times.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every device, runtime, precision and budget of the recipes.")] = False,
-    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or int8_dynamic, as the runtime has them.")] = "fp32",
     statistic: Annotated[str, typer.Option(help="What the budget is about: p50, p90 or p99.")] = "p50",
     strategy: Annotated[str | None, typer.Option(help="As in hwnas.toml unless given.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="As in hwnas.toml unless given.")] = None,

@@ -118,6 +118,9 @@ def test_precisions_scale_bytes_and_nothing_else():
     assert (eighth.cost("size", codes) < 0.5 * full.cost("size", codes)).all()
     np.testing.assert_array_equal(full.cost("params", codes), eighth.cost("params", codes))
     assert BYTES["bf16"] == 2
+    dynamic = Footprint(TINY, "int8_dynamic")
+    np.testing.assert_array_equal(dynamic.cost("size", codes), eighth.cost("size", codes))
+    np.testing.assert_array_equal(dynamic.cost("peak_memory", codes), full.cost("peak_memory", codes))
 
 
 def test_what_is_unknown_is_refused():

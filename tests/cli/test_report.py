@@ -140,6 +140,16 @@ def test_searches_measure_nothing_and_say_so(capsys, copy):
     assert len(beside["Gained and lost"].rows) == 2
 
 
+def test_a_search_that_is_under_way_shows_its_best_so_far(light):
+    path = light / "runs" / "search" / "watch-0123456789abcdef.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"evaluated": 256, "best": {"60%": 0.5}}\n{"evaluated": 512, "best": {"60%": 0.6}}\n{"evalu')
+    found = items(light, "01234567")
+    assert found["Progress of the search"].rows == [("60%", 256, 50.0), ("60%", 512, 60.0)]
+    path.write_text('{"evaluated": "many"}\n')
+    assert "another shape" in missing(items(light, "01234567"))["Progress of the search"]
+
+
 @pytest.mark.slow
 def test_figures_beside_the_report(capsys, copy, finished, tmp_path):
     code, out, _ = hw(capsys, "report", finished[1]["run"], "--out", tmp_path / "r.html", "--figures", tmp_path / "f", "-w", copy)

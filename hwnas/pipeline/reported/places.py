@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from hwnas.core.errors import HwnasError
 from hwnas.pipeline.reported.sources import MALFORMED
-from hwnas.report.page.items import Item, Missing
+from hwnas.report.page.items import Item, Missing, NothingToShow
 
 
 def tried(title: str, make: Callable[[], Item | Iterable[Item]]) -> tuple[Item, ...]:
@@ -21,6 +21,6 @@ def tried(title: str, make: Callable[[], Item | Iterable[Item]]) -> tuple[Item, 
 def reason(problem: BaseException) -> str:
     """One line that says what is wrong; of a file in another shape, which key or value was looked for."""
     text = " ".join(str(problem).split())
-    if isinstance(problem, (HwnasError, OSError, ValueError)):
+    if isinstance(problem, (HwnasError, OSError, NothingToShow)):
         return text
     return f"its files are of another shape than this version writes ({type(problem).__name__}: {text})"

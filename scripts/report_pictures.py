@@ -17,11 +17,11 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 VIEWS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
-    "desktop": (1200, 1500, "light"),
-    "phone": (390, 1100, "light"),
-    "dark": (1200, 1500, "dark"),
+    "desktop": (1200, 960, "light"),
+    "phone": (390, 1180, "light"),
+    "dark": (1200, 960, "dark"),
 }
-COLOURS = 96
+COLOURS = 256
 
 
 def main(arguments: list[str] | None = None) -> int:

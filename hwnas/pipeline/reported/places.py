@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from hwnas.core.errors import HwnasError
 from hwnas.pipeline.reported.sources import MALFORMED
 from hwnas.report.page.items import Item, Missing, NothingToShow
+
+T = TypeVar("T")
 
 
 def tried(title: str, make: Callable[[], Item | Iterable[Item]]) -> tuple[Item, ...]:
@@ -16,6 +19,14 @@ def tried(title: str, make: Callable[[], Item | Iterable[Item]]) -> tuple[Item, 
         return tuple(found) if isinstance(found, Iterable) else (found,)
     except MALFORMED as problem:
         return (Missing(title, reason(problem)),)
+
+
+def readable(title: str, read: Callable[[], dict[str, T]]) -> tuple[dict[str, T], tuple[Item, ...]]:
+    """What ``read`` gives; where it cannot, nothing, and what is said in its place."""
+    try:
+        return read(), ()
+    except MALFORMED as problem:
+        return {}, (Missing(title, reason(problem)),)
 
 
 def reason(problem: BaseException) -> str:

@@ -15,12 +15,12 @@ from hwnas.pipeline.figures import chosen_along
 from hwnas.pipeline.kept import KeptSearch
 from hwnas.pipeline.reported.advising import advice_of
 from hwnas.pipeline.reported.networks import drawings, heat_cells, side_by_side
-from hwnas.pipeline.reported.places import tried
+from hwnas.pipeline.reported.places import readable, tried
 from hwnas.pipeline.reported.profiles import drift_grid, label_of, levels_of, sessions_grid, tables_grid, timed_of
 from hwnas.pipeline.reported.sources import Source
 from hwnas.pipeline.reported.targets import Rows, baselines_of, clouds_of, deployed_of, rows_of, target_of_row, tried_of
 from hwnas.report.page.fronts import accuracy_chart, prediction_chart
-from hwnas.report.page.items import Grid, Item, NothingToShow, Row, Section
+from hwnas.report.page.items import Grid, Item, Missing, NothingToShow, Row, Section
 from hwnas.report.page.quality import heat_chart, noise_chart, rejected_chart, speed_chart
 from hwnas.report.page.searched import choice_chart, progress_chart
 
@@ -54,7 +54,8 @@ def _accuracy(source: Source, points: int) -> tuple[Item, ...]:
 
 def _charts(source: Source, points: int) -> Iterator[Item]:
     rows = rows_of(source)
-    clouds, baselines = clouds_of(source), baselines_of(source)
+    clouds, lacking = readable("The front and all that was evaluated", lambda: clouds_of(source))
+    baselines, unread = readable("What was accepted before", lambda: baselines_of(source))
     targets = list(dict.fromkeys(map(target_of_row, rows)))
     for target in targets:
         own = [row for row in rows if target_of_row(row) == target]
@@ -63,12 +64,9 @@ def _charts(source: Source, points: int) -> Iterator[Item]:
         yield accuracy_chart(
             title, clouds.get(target), [deployed_of(row) for row in own], baselines.get(target, ()), budgets, points=points // len(targets)
         )
-    if not clouds:
-        yield from tried("The front and all that was evaluated", _lacking)
-
-
-def _lacking() -> Item:
-    raise NothingToShow(LACKING)
+        if target not in clouds and not lacking:
+            yield Missing(f"The front and all that was evaluated: {target}", LACKING)
+    yield from (*lacking, *unread)
 
 
 def _chosen(source: Source) -> tuple[Item, ...]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hwnas.core.errors import UnknownNameError
 from hwnas.pipeline.kept import kept_searches
 from hwnas.pipeline.reported.assembled import report_of
 from hwnas.pipeline.reported.sources import find_sources
+from hwnas.report.baseline import Baseline, accepted, path_of, write_baseline
 from hwnas.report.page import document as module
 from hwnas.report.page.items import Advice, Chart, Drawing, Grid, Missing
 from hwnas.workspace import Workspace
@@ -94,8 +96,21 @@ def test_a_run_of_an_older_version_says_what_it_lacks(light, finished):
     run = finished[1]["run"]
     shutil.rmtree(light / "runs" / run / "searches")
     said = missing(items(light, run))
-    assert set(said) == {"The front and all that was evaluated", "Search"}
+    fronts = {f"The front and all that was evaluated: toy/{runtime} fp32" for runtime in ("litert", "onnxruntime")}
+    assert set(said) == {*fronts, "Search"}
     assert all("kept no record of its search" in reason for reason in said.values())
+
+
+def test_accepted_figures_stand_beside_and_a_broken_recipe_takes_only_them_away(light, finished):
+    targets = {row["budget"]: accepted(row) for row in finished[1]["targets"] if row["runtime"] == "litert"}
+    write_baseline(Baseline("toy-litert", "data", 100, targets), path_of(light, "toy-litert"))
+    title = "Accuracy against latency: toy/litert fp32"
+    drawn = [row for row in items(light)[title].rows if row[0] == "accepted before"]
+    assert [row[1] for row in drawn] == [f"toy-litert {budget}" for budget in targets]
+    (light / "export" / "recipes" / "toy-litert.toml").write_text("device = 3\n")
+    found = items(light)
+    assert "toy-litert.toml" in missing(found)["What was accepted before"]
+    assert {row[0] for row in found[title].rows} >= {"evaluated", "front", "chosen, measured"}
 
 
 def test_a_run_that_was_interrupted_shows_what_it_wrote(light, finished):
@@ -138,6 +153,16 @@ def test_searches_measure_nothing_and_say_so(capsys, copy):
     beside = items(copy, first, second)
     assert {row[0] for row in beside["Runs side by side: toy/litert fp32"].rows} == {first, second}
     assert len(beside["Gained and lost"].rows) == 2
+
+
+def test_a_search_that_is_under_way_shows_its_best_so_far(light):
+    path = light / "runs" / "search" / "watch-0123456789abcdef.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"evaluated": 256, "best": {"60%": 0.5}}\n{"evaluated": 512, "best": {"60%": 0.6}}\n{"evalu')
+    found = items(light, "01234567")
+    assert found["Progress of the search"].rows == [("60%", 256, 50.0), ("60%", 512, 60.0)]
+    path.write_text('{"evaluated": "many"}\n')
+    assert "another shape" in missing(items(light, "01234567"))["Progress of the search"]
 
 
 @pytest.mark.slow
@@ -215,7 +240,9 @@ def test_an_empty_workspace_has_nothing_to_report(capsys, workspace):
 @pytest.mark.slow
 def test_a_live_report_follows_what_is_written_and_ends_with_ctrl_c_by_one_line(copy):
     command = [sys.executable, "-m", "hwnas", "report", "--serve", "-w", str(copy)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a test that runs in the background may have inherited deafness to it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment(), text=True, preexec_fn=heard, **pipes)
     try:
         assert process.stdout is not None
         link = process.stdout.readline().strip()

@@ -81,6 +81,14 @@ def test_the_same_seed_gives_the_same_front(front: Front) -> None:
     assert not np.array_equal(front.archive.codes, other.archive.codes)
 
 
+def test_one_who_watches_sees_every_batch_and_changes_nothing(front: Front) -> None:
+    seen: list[int] = []
+    watched = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, trials=2500, batch=128, seed=7, watch=lambda a: seen.append(a.evaluated))
+    assert (watched.archive.codes == front.archive.codes).all()
+    assert seen == sorted(set(seen))
+    assert seen[-1] == front.evaluated
+
+
 def test_evolution_beats_random_under_every_budget(front: Front) -> None:
     random = find_front(TINY, LATENCY, ACCURACY, BUDGETS_MS, strategy="random", trials=2500, seed=7)
     for budget_ms in BUDGETS_MS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from hwnas.core.serial import read_json
@@ -10,7 +11,7 @@ from hwnas.pipeline.reported.places import tried
 from hwnas.pipeline.reported.sources import RUN, SEARCH, Source
 from hwnas.pipeline.reported.targets import deployed_of, rows_of, target_of_row
 from hwnas.report.page.comparison import Compared, comparison_chart
-from hwnas.report.page.items import Cell, Grid, Item, Missing, Row, Section
+from hwnas.report.page.items import Cell, Grid, Item, Missing, NothingToShow, Row, Section
 
 
 def comparison(sources: Sequence[Source]) -> Section:
@@ -18,14 +19,14 @@ def comparison(sources: Sequence[Source]) -> Section:
     items: list[Item] = []
     points: dict[str, list[Compared]] = {}
     for source in sources:
-        found = tried(f"{source.kind} {source.id}", lambda source=source: _remembered(source, points))  # type: ignore[misc]
+        found = tried(f"{source.kind} {source.id}", partial(_remembered, source, points))
         items += [item for item in found if isinstance(item, Missing)]
     if len(points) > 1:
         every = [point for own in points.values() for point in own]
         for target in dict.fromkeys(point.target for point in every):
             title = f"Runs side by side: {target}"
             own = [point for point in every if point.target == target]
-            items += tried(title, lambda title=title, own=own: comparison_chart(title, own))  # type: ignore[misc]
+            items += tried(title, partial(comparison_chart, title, own))
         items.append(_gains(points))
     items.append(_choices(sources))
     return Section("Comparison", tuple(items))
@@ -48,7 +49,7 @@ def _points(source: Source) -> list[Compared]:
             Compared(source.id, target_of_row(record), str(row["budget"]), str(row["arch"]), row["predicted_ms"], float(row["accuracy"]))
             for row in record["budgets"]
         ]
-    raise ValueError("a stage has no results to compare yet")
+    raise NothingToShow("a stage has no results to compare yet")
 
 
 def _gains(points: dict[str, list[Compared]]) -> Grid:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.latency.table import LatencyTable
-from hwnas.report.page.items import Cell, Grid, Row
+from hwnas.report.page.items import Cell, Grid, NothingToShow, Row
 from hwnas.report.page.quality import Timed
 
 Records = Sequence[Mapping[str, Any]]
@@ -65,7 +65,7 @@ def sessions_grid(records: Records) -> Grid:
     """A row a session: how long, how quiet, and what the device told of itself; what it could not tell is said with its reason."""
     rows = list(_sessions(records))
     if not rows:
-        raise ValueError("the journal holds no session")
+        raise NothingToShow("the journal holds no session")
     columns = (
         "of", "seconds", "visits", "probes", "quiet time, %", "quiet probe, us", "reference, us", "governor", "clock, MHz",
         "temperature, °C", "version",
@@ -109,7 +109,7 @@ def _told(told: Mapping[str, Any], unknown: Mapping[str, Any], name: str) -> Cel
 def tables_grid(tables: Sequence[LatencyTable]) -> Grid:
     """A row a table: how much is in it and how it was measured."""
     if not tables:
-        raise ValueError("there is no latency table")
+        raise NothingToShow("there is no latency table")
     rows: list[Row] = []
     for table in tables:
         facts = table.facts
@@ -134,7 +134,7 @@ def drift_grid(manifests: Records) -> Grid:
         for m in manifests
     ]  # fmt: skip
     if not rows:
-        raise ValueError("no file was written")
+        raise NothingToShow("no file was written")
     text = (
         "Slower: by how much the networks that are timed again beside the files were slower than in the table, over all of the session. "
         "Brought over: by how much a time of a busy device may be off in the regime of its budget; a dash where that was not needed."

@@ -18,7 +18,7 @@ from hwnas.pipeline.reported.targets import target_of_row
 from hwnas.pipeline.reported.whole import search_items
 from hwnas.pipeline.results import evaluated
 from hwnas.report.page.fronts import Cloud, Deployed, accuracy_chart
-from hwnas.report.page.items import Advice, Grid, Item, Missing, Row, Section
+from hwnas.report.page.items import Advice, Grid, Item, Missing, NothingToShow, Row, Section
 from hwnas.report.page.live import loss_chart, watched_chart
 from hwnas.report.page.quality import noise_chart, speed_chart
 from hwnas.store.journal import read_journal
@@ -128,7 +128,7 @@ def _timed(records: Sequence[Mapping[str, Any]]) -> Grid:
     """The newest first."""
     timed = timed_in(records)
     if not timed:
-        raise ValueError("nothing is timed yet")
+        raise NothingToShow("nothing is timed yet")
     rows: list[Row] = [
         (one.target, one.key, one.median_ms, None if one.half_width is None else 100 * one.half_width, one.samples, one.rejected)
         for one in reversed(timed)

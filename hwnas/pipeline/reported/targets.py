@@ -10,6 +10,7 @@ import numpy as np
 from hwnas.pipeline.reported.sources import Source
 from hwnas.report.baseline import path_of, read_baseline
 from hwnas.report.page.fronts import Cloud, Deployed, Point
+from hwnas.report.page.items import NothingToShow
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -21,7 +22,7 @@ def rows_of(source: Source) -> Rows:
         return rows
     rows = [_row_of_manifest(manifest) for manifest in source.manifests if manifest.get("latency")]
     if not rows:
-        raise ValueError("the run was interrupted before it wrote a file; run 'hwnas run' again to go on")
+        raise NothingToShow("the run was interrupted before it wrote a file; run 'hwnas run' again to go on")
     return rows
 
 

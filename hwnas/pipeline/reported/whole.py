@@ -15,12 +15,12 @@ from hwnas.pipeline.figures import chosen_along
 from hwnas.pipeline.kept import KeptSearch
 from hwnas.pipeline.reported.advising import advice_of
 from hwnas.pipeline.reported.networks import drawings, heat_cells, side_by_side
-from hwnas.pipeline.reported.places import tried
+from hwnas.pipeline.reported.places import readable, tried
 from hwnas.pipeline.reported.profiles import drift_grid, label_of, levels_of, sessions_grid, tables_grid, timed_of
 from hwnas.pipeline.reported.sources import Source
 from hwnas.pipeline.reported.targets import Rows, baselines_of, clouds_of, deployed_of, rows_of, target_of_row, tried_of
 from hwnas.report.page.fronts import accuracy_chart, prediction_chart
-from hwnas.report.page.items import Grid, Item, Row, Section
+from hwnas.report.page.items import Grid, Item, Missing, NothingToShow, Row, Section
 from hwnas.report.page.quality import heat_chart, noise_chart, rejected_chart, speed_chart
 from hwnas.report.page.searched import choice_chart, progress_chart
 
@@ -54,7 +54,8 @@ def _accuracy(source: Source, points: int) -> tuple[Item, ...]:
 
 def _charts(source: Source, points: int) -> Iterator[Item]:
     rows = rows_of(source)
-    clouds, baselines = clouds_of(source), baselines_of(source)
+    clouds, lacking = readable("The front and all that was evaluated", lambda: clouds_of(source))
+    baselines, unread = readable("What was accepted before", lambda: baselines_of(source))
     targets = list(dict.fromkeys(map(target_of_row, rows)))
     for target in targets:
         own = [row for row in rows if target_of_row(row) == target]
@@ -63,12 +64,9 @@ def _charts(source: Source, points: int) -> Iterator[Item]:
         yield accuracy_chart(
             title, clouds.get(target), [deployed_of(row) for row in own], baselines.get(target, ()), budgets, points=points // len(targets)
         )
-    if not clouds:
-        yield from tried("The front and all that was evaluated", _lacking)
-
-
-def _lacking() -> Item:
-    raise ValueError(LACKING)
+        if target not in clouds and not lacking:
+            yield Missing(f"The front and all that was evaluated: {target}", LACKING)
+    yield from (*lacking, *unread)
 
 
 def _chosen(source: Source) -> tuple[Item, ...]:
@@ -101,7 +99,7 @@ def _searches(source: Source) -> tuple[Item, ...]:
 
 def _search_items(source: Source) -> Iterator[Item]:
     if not source.searches:
-        raise ValueError(LACKING)
+        raise NothingToShow(LACKING)
     for search in source.searches:
         yield from search_items(source, search)
 
@@ -134,7 +132,7 @@ def _architectures(source: Source) -> tuple[Item, ...]:
 
     def grid() -> Item:
         if not manifests:
-            raise ValueError("the run wrote no files")
+            raise NothingToShow("the run wrote no files")
         return side_by_side({f"{m['name']}": m["architecture"] for m in manifests})
 
     def graphs() -> Iterator[Item]:
@@ -170,7 +168,7 @@ def parity_grid(source: Source) -> Grid:
              None if size is None else size / 1000, ships, "; ".join(map(str, small.get("reasons") or ())))
         )  # fmt: skip
     if not rows:
-        raise ValueError("the run wrote no files")
+        raise NothingToShow("the run wrote no files")
     columns = (
         "file", "precision", "largest difference", "allowed", "PSNR, dB", "same class, %", "test, %", "8-bit: test, %",
         "8-bit: same class, %", "8-bit: ms", "8-bit: kB", "8-bit: ships", "why not",
@@ -198,7 +196,7 @@ def _quiet(tables: list[LatencyTable]) -> list[LatencyTable]:
 def _heat(source: Source) -> tuple[Item, ...]:
     def charts() -> Iterator[Item]:
         if not source.tables:
-            raise ValueError("there is no latency table")
+            raise NothingToShow("there is no latency table")
         space = source.space(_space_id(source))
         for table in _quiet(source.tables) or source.tables:
             title = f"Kernel × expand ratio × stage: {label_of(table)}"
@@ -215,5 +213,5 @@ def _space_id(source: Source) -> str:
     named = [str(manifest["space"]["id"]) for manifest in source.manifests]
     named += [network.arch.space_id for table in source.tables for network in table.networks.values()][:1]
     if not named:
-        raise ValueError("nothing in the run says which space its blocks are of")
+        raise NothingToShow("nothing in the run says which space its blocks are of")
     return named[0]

@@ -66,7 +66,7 @@ def body(report: Report) -> str:
 def charts_of(report: Report) -> dict[str, Any]:
     """Specification and data of every chart by its name, as the page's script takes them."""
     charts = ((name, item) for name, item in named(report) if isinstance(item, Chart))
-    return {name: {"spec": chart.spec, "columns": chart.columns, "rows": [_row(row) for row in chart.rows]} for name, chart in charts}
+    return {name: {"spec": chart.spec, "columns": chart.columns, "rows": chart.drawn} for name, chart in charts}
 
 
 def shown(value: Cell) -> str:
@@ -85,10 +85,6 @@ def _kind(item: Item) -> str:
 def _preview(chart: Chart) -> Iterable[Row]:
     """The rows that a page shows of a chart's data: what stands out is last in them."""
     return chart.rows if len(chart.rows) <= TABLE_ROWS else chart.rows[-TABLE_ROWS:]
-
-
-def _row(row: Row) -> list[Cell]:
-    return [float(f"{value:.6g}") if isinstance(value, float) else value for value in row]
 
 
 def _json(value: Mapping[str, Any]) -> str:

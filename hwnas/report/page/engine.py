@@ -48,6 +48,6 @@ def svg_as_png(text: str) -> bytes:
 
 
 def _fixed(chart: Chart) -> Mapping[str, Any]:
-    values = [dict(zip(chart.columns, row, strict=True)) for row in chart.rows]
+    values = [dict(zip(chart.columns, row, strict=True)) for row in chart.drawn]
     config = {"background": "white", "range": {"category": list(PALETTE)}, "view": {"stroke": None}}
     return {**chart.spec, "width": WIDTH, "data": {"values": values}, "config": config, "title": chart.title[:200]}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwnas.core.predict import Floats
 from hwnas.report.page.encoding import colour, number, only, spec, tips
-from hwnas.report.page.items import Chart, Row
+from hwnas.report.page.items import Chart, NothingToShow, Row
 from hwnas.report.page.thinning import thinned
 
 EVALUATED, FRONT, PREDICTED, MEASURED, ACCEPTED = "evaluated", "front", "chosen, predicted", "chosen, measured", "accepted before"
@@ -123,6 +123,8 @@ def _accuracy_text(cloud: Cloud | None, chosen: Sequence[Deployed], baselines: S
         if len(front):
             ends = [f"{100 * cloud.accuracy[i]:.1f} % at {cloud.latency_ms[i]:.4g} ms" for i in (front[0], front[-1])]
             said.append(f"The front has {len(front)}, from {ends[0]} to {ends[1]} (upper bounds of latency).")
+    if cloud is not None and any(each.measured_ms is not None for each in chosen):
+        said.append("Accuracies of the cloud and the front are predicted, those of chosen subnets are of the test part.")
     for each in chosen:
         time = f"at most {each.predicted_hi_ms:.4g} ms predicted" if each.measured_ms is None else f"{each.measured_ms:.4g} ms measured"
         said.append(f"Chosen for {each.budget}: {100 * each.accuracy:.1f} %, {time}.")
@@ -140,7 +142,7 @@ def prediction_chart(title: str, tried: Sequence[Deployed]) -> Chart:
         label = f"{each.budget}: {each.arch}{'' if each.fits else ', over its budget'}"
         rows.append((each.target, label, each.predicted_ms, each.predicted_hi_ms, each.measured_ms, low, high))
     if not rows:
-        raise ValueError("nothing was both predicted and measured")
+        raise NothingToShow("nothing was both predicted and measured")
     times = [float(row[i] or 0) for row in rows for i in (2, 4)]
     targets = list(dict.fromkeys(str(row[0]) for row in rows))
     ratios = [float(row[4] or 0) / float(row[2] or 1) for row in rows]

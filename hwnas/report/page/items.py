@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Cell = str | float | int | bool | None
 Row = tuple[Cell, ...]
+
+
+class NothingToShow(ValueError):
+    """A chart or table would be empty; the message says why, and stands in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,17 @@ class Chart:
     def data(self) -> Sequence[Row]:
         """All rows, thinned or not."""
         return self.rows if self.everything is None else self.everything
+
+    @property
+    def drawn(self) -> list[list[Cell]]:
+        """``rows`` as JSON takes them: six digits are more than a screen shows, and what is no number is None."""
+        return [[_drawable(value) for value in row] for row in self.rows]
+
+
+def _drawable(value: Cell) -> Cell:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwnas.report.page.encoding import colour, number, spec, tips
-from hwnas.report.page.items import Chart, Row
+from hwnas.report.page.items import Chart, NothingToShow, Row
 
 
 def loss_chart(title: str, points: Sequence[tuple[float, float]], *, epochs: int) -> Chart:
     """The loss of a training by ``(epochs done, loss)``."""
     if not points:
-        raise ValueError("no step is done yet")
+        raise NothingToShow("no step is done yet")
     encoding = {
         "x": number("epoch", "epochs done", zero=True) | {"scale": {"domain": [0, max(epochs, 1)]}},
         "y": number("loss", "loss"),
@@ -26,7 +26,7 @@ def watched_chart(title: str, notes: Sequence[tuple[int, Mapping[str, float]]]) 
     """The best accuracy so far of a search that is under way, shares by budget, after so many evaluations."""
     rows: list[Row] = [(budget, count, 100 * share) for count, best in notes for budget, share in best.items()]
     if not rows:
-        raise ValueError("nothing that was evaluated so far keeps a budget")
+        raise NothingToShow("nothing that was evaluated so far keeps a budget")
     budgets = list(dict.fromkeys(str(row[0]) for row in rows))
     encoding = {
         "x": number("evaluated", "architectures evaluated", zero=True),

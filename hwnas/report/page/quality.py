@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwnas.report.page.encoding import Encoding, colour, number, spec, tips
-from hwnas.report.page.items import Cell, Chart, Row
+from hwnas.report.page.items import Cell, Chart, NothingToShow, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def noise_chart(title: str, timed: Sequence[Timed]) -> Chart:
     """How sure each median is, against how long it takes."""
     rows: list[Row] = [(t.target, t.key, t.median_ms, 100 * t.half_width, t.samples) for t in timed if t.half_width is not None]
     if not rows:
-        raise ValueError("no model has an interval")
+        raise NothingToShow("no model has an interval")
     widths = np.array([float(row[3] or 0) for row in rows])
     worst = rows[int(np.argmax(widths))]
     targets = list(dict.fromkeys(t.target for t in timed))
@@ -63,7 +63,7 @@ def rejected_chart(title: str, timed: Sequence[Timed]) -> Chart:
         rows += [(target, 10 * bin_, int(count)) for bin_, count in enumerate(counts)]
         said.append(f"{target}: {100 * shares.mean():.0f} % of all samples were rejected as disturbed, {100 * shares.max():.0f} % at most.")
     if not rows:
-        raise ValueError("no table counts rejected samples")
+        raise NothingToShow("no table counts rejected samples")
     encoding = {
         "x": {"field": "rejected_pct", "type": "ordinal", "title": "samples rejected, from %", "axis": {"labelAngle": 0}},
         "y": number("models", "models", zero=True),
@@ -79,7 +79,7 @@ def rejected_chart(title: str, timed: Sequence[Timed]) -> Chart:
 def speed_chart(title: str, levels: Sequence[tuple[str, int, float]]) -> Chart:
     """The probe's quiet level, us, by ``(what, order, level)``: jumps are other speeds of the device."""
     if not levels:
-        raise ValueError("no timing tells at which speed of the device it was made")
+        raise NothingToShow("no timing tells at which speed of the device it was made")
     kinds = list(dict.fromkeys(what for what, _, _ in levels))
     encoding = {
         "x": number("order", "timing, in the order in which they were made"),
@@ -107,7 +107,7 @@ def _states(levels: np.ndarray) -> str:
 def heat_chart(title: str, cells: Sequence[tuple[str, int, int, float]]) -> Chart:
     """Median times of a table's blocks by ``(stage, kernel, expand, ms)``, darkest where they are shortest within their stage."""
     if not cells:
-        raise ValueError("the table holds no blocks with a kernel and an expand ratio")
+        raise NothingToShow("the table holds no blocks with a kernel and an expand ratio")
     stages = list(dict.fromkeys(stage for stage, *_ in cells))
     options = sorted({(kernel, expand) for _, kernel, expand, _ in cells})
     names = {pair: f"k{pair[0]} ×{pair[1]}" for pair in options}

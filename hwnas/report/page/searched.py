@@ -8,7 +8,7 @@ import numpy as np
 
 from hwnas.core.predict import Floats
 from hwnas.report.page.encoding import colour, number, spec, tips
-from hwnas.report.page.items import Chart, Row
+from hwnas.report.page.items import Chart, NothingToShow, Row
 
 _BINS = 12
 
@@ -27,7 +27,7 @@ def progress_chart(title: str, best: Mapping[str, Floats]) -> Chart:
         rows += [(budget, int(i) + 1, 100 * float(series[i])) for i in shown]
         said.append(f"{budget}: {100 * series[-1]:.2f} %, last improved at evaluation {int(steps[-1]) + 1:,} of {len(series):,}.")
     if not rows:
-        raise ValueError("nothing that was evaluated keeps any budget")
+        raise NothingToShow("nothing that was evaluated keeps any budget")
     encoding = {
         "x": number("evaluated", "architectures evaluated", log=True),
         "y": number("best_pct", "best accuracy so far, %"),
@@ -41,7 +41,7 @@ def progress_chart(title: str, best: Mapping[str, Floats]) -> Chart:
 def choice_chart(title: str, latency_ms: Floats, counts: Sequence[Mapping[str, int]]) -> Chart:
     """Shares of the options of one kind of choice along a front, ``(n,)`` ms; ``counts[i]``: how often its i-th network takes each."""
     if not len(latency_ms):
-        raise ValueError("the front is empty")
+        raise NothingToShow("the front is empty")
     cut = np.array_split(np.arange(len(latency_ms)), min(_BINS, len(latency_ms)))
     options = sorted({option for each in counts for option in each}, key=_by_number)
     rows: list[Row] = []

@@ -16,7 +16,7 @@ from hwnas.report.page.engine import svg
 from hwnas.report.page.folder import INDEX, write_figures
 from hwnas.report.page.fronts import Cloud, Deployed, Point, accuracy_chart, prediction_chart
 from hwnas.report.page.graph import graph_svg
-from hwnas.report.page.items import Box, Chart, Drawing, Grid, Report, Section, named
+from hwnas.report.page.items import Box, Chart, Drawing, Grid, NothingToShow, Report, Section, named
 from hwnas.report.page.live import loss_chart, watched_chart
 from hwnas.report.page.quality import Timed, heat_chart, noise_chart, rejected_chart, speed_chart
 from hwnas.report.page.searched import choice_chart, progress_chart
@@ -106,7 +106,7 @@ def test_a_lone_point_far_from_the_crowd_is_kept() -> None:
     ],
 )
 def test_what_has_nothing_to_show_says_so(make: object) -> None:
-    with pytest.raises(ValueError, match=r"no|nothing|empty|holds"):
+    with pytest.raises(NothingToShow, match=r"no|nothing|empty|holds"):
         make()  # type: ignore[operator]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -52,8 +53,35 @@ class BaselineLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """``[weights]`` of a recipe: a supernet that is not trained here. ``path`` (from the workspace) or ``url``, and the file's SHA-256."""
+
+    sha256: str
+    path: str = ""
+    url: str = ""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.url):
+            raise ValueError("give either path or url")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError("sha256 must be 64 digits of 0-9 and a-f, as sha256sum prints them")
+        if self.url and not re.fullmatch(r"https?://[^/\s]+/\S*", self.url):
+            raise ValueError(f"url must be one of http or https, not '{self.url}'")
+
+    @property
+    def source(self) -> str:
+        """Where they are."""
+        return self.path or self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """``export/recipes/<name>.toml``: what to deploy where, within which budgets."""
+    """``export/recipes/<name>.toml``: what to deploy where, within which budgets.
+
+    ``allow_unmeasured``: files may ship from ``hwnas ci`` where the device cannot be reached, held to an accepted table's prediction alone.
+    """
 
     device: str
     runtime: str
@@ -64,6 +92,8 @@ class Recipe:
     regime: str = "quiet"
     int8: Int8Limits | None = None
     baseline: BaselineLimits = BaselineLimits()
+    allow_unmeasured: bool = False
+    weights: Weights | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

@@ -13,6 +13,7 @@ from hwnas.core.registry import require_known
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT
 from hwnas.export.exporter import PRECISIONS, RUNTIME_FORMATS, require_precision
+from hwnas.export.ranges import RANGES
 
 BUDGET_STATISTICS = ("p50", "p90", "p99")
 """What a budget may be about."""
@@ -22,11 +23,17 @@ BUDGET_REGIMES = ("quiet", "typical")
 
 @dataclass(frozen=True, slots=True)
 class Int8Limits:
-    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points)."""
+    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points).
+
+    ``ranges`` is how the ranges of tensors are chosen (`hwnas.export.ranges`). Where the file costs more than it may, up to
+    ``max_float_layers`` of its layers stay float, which makes it one of precision ``mixed``.
+    """
 
     calibration_images: int = 256
     max_accuracy_drop: float = 0.02
     min_top1_agreement: float = 0.9
+    ranges: str = "minmax"
+    max_float_layers: int = 4
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -34,6 +41,8 @@ class Int8Limits:
         at_least("calibration_images", self.calibration_images, 1)
         share("max_accuracy_drop", self.max_accuracy_drop)
         share("min_top1_agreement", self.min_top1_agreement)
+        require_known("ranges", self.ranges, RANGES)
+        at_least("max_float_layers", self.max_float_layers, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "unmeasured": chosen.away or None,
         "size_bytes": int(chosen.built.facts["size_bytes"]["main"]),
         "parity_max_abs": chosen.built.parity_max_abs,
+        "kept_float": chosen.built.kept_float("main"),
         "artifact": artifact,
         "verdict": verdict_of(outcome),
         "tried": len(outcome.attempts),
@@ -66,6 +67,8 @@ def companion_row(ctx: Context, outcome: Outcome, companion: Companion, artifact
     return {
         "artifact": beside if companion.ships else None,
         "sha256": companion.artifact.sha256 if companion.ships else None,
+        "precision": companion.artifact.precision,
+        "kept_float": outcome.chosen.built.kept_float("int8"),
         "accuracy_val": companion.accuracy_val,
         "accuracy_test": accuracy_on_test(ctx, outcome.chosen.built, companion.artifact),
         "top1_agreement": companion.top1_agreement,

@@ -219,6 +219,7 @@ def test_a_recipe_may_allow_what_is_not_measured(copy, away, monkeypatch):
     assert len(manifests) == 4
     for path in manifests:
         manifest = check_manifest(path)
+        assert manifest.latency is not None
         assert (manifest.verdict, manifest.latency.measured_ms, manifest.attempts) == ("unmeasured", None, ())
         assert "**not measured**" in (path.parent / "MODEL_CARD.md").read_text()
         assert not list(path.parent.glob("*.int8.*")), "a file beside that was not timed does not ship"

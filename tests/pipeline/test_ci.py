@@ -282,3 +282,22 @@ def test_what_changed_is_gone_through_again(shipped, pretend, capsys, changed):
     assert "recipe toy-litert: nothing changed" not in said
     assert ("recipe toy-onnxruntime: nothing changed" in said) == (changed != "timings")
     assert sums_hold(shipped / "dist")
+
+
+def test_timings_of_other_files_change_nothing(shipped, pretend, capsys):
+    """Recipes of one device share a journal, which only grows."""
+    for path in (shipped / "runs" / "stages").glob("verify-*/journal.jsonl"):
+        with path.open("a") as file:
+            file.write('{"kind":"timing","conditions":"another","key":"file:0"}\n')
+    capsys.readouterr()
+    assert call(["ci", "-w", str(shipped)]) == 0
+    assert capsys.readouterr().err.count("nothing changed, reused") == 2
+
+
+def test_data_that_cannot_be_read_is_an_error_of_every_recipe(copy, capsys):
+    config = copy / "hwnas.toml"
+    config.write_text(config.read_text().replace('"fashion-mnist"', '"gone.npz"'))
+    code, said = hw(copy, "--json", capsys=capsys)
+    assert code == 2
+    assert {(case["verdict"], case["exit_code"]) for case in json.loads(said.out)} == {("DataError", 2)}
+    assert (copy / "dist" / "junit.xml").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from hwnas.core.registry import require_known
 from hwnas.core.result import LatencyLimit
 from hwnas.core.serial import STRICT
 from hwnas.export.exporter import EIGHT_BITS, RUNTIME_FORMATS, parse_format, require_precision
+from hwnas.export.ranges import RANGES
 from hwnas.latency.amounts import parse_amount
 
 BUDGET_STATISTICS = ("p50", "p90", "p99")
@@ -23,11 +25,17 @@ BUDGET_REGIMES = ("quiet", "typical")
 
 @dataclass(frozen=True, slots=True)
 class Int8Limits:
-    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points)."""
+    """``[int8]`` of a recipe: also make an 8-bit file, and what it may cost. Drops and agreements are shares (0.02 = two points).
+
+    ``ranges`` is how the ranges of tensors are chosen (`hwnas.export.ranges`). Where the file costs more than it may, up to
+    ``max_float_layers`` of its layers stay float, which makes it one of precision ``mixed``.
+    """
 
     calibration_images: int = 256
     max_accuracy_drop: float = 0.02
     min_top1_agreement: float = 0.9
+    ranges: str = "minmax"
+    max_float_layers: int = 4
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -35,6 +43,8 @@ class Int8Limits:
         at_least("calibration_images", self.calibration_images, 1)
         share("max_accuracy_drop", self.max_accuracy_drop)
         share("min_top1_agreement", self.min_top1_agreement)
+        require_known("ranges", self.ranges, RANGES)
+        at_least("max_float_layers", self.max_float_layers, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +91,35 @@ class NetworkLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """``[weights]`` of a recipe: a supernet that is not trained here. ``path`` (from the workspace) or ``url``, and the file's SHA-256."""
+
+    sha256: str
+    path: str = ""
+    url: str = ""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.url):
+            raise ValueError("give either path or url")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError("sha256 must be 64 digits of 0-9 and a-f, as sha256sum prints them")
+        if self.url and not re.fullmatch(r"https?://[^/\s]+/\S*", self.url):
+            raise ValueError(f"url must be one of http or https, not '{self.url}'")
+
+    @property
+    def source(self) -> str:
+        """Where they are."""
+        return self.path or self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """``export/recipes/<name>.toml``: what to deploy where, within which budgets.
 
     ``formats`` are written beside the file that is timed, as ``onnx:fp16`` or ``pt2``, and held to what their precision allows.
+    ``allow_unmeasured``: files may ship from ``hwnas ci`` where the device cannot be reached, held to an accepted table's prediction alone.
     """
 
     device: str
@@ -98,6 +133,8 @@ class Recipe:
     limits: NetworkLimits = NetworkLimits()
     int8: Int8Limits | None = None
     baseline: BaselineLimits = BaselineLimits()
+    allow_unmeasured: bool = False
+    weights: Weights | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

@@ -81,7 +81,8 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
 def _int8_line(companion: Mapping[str, Any]) -> str:
     test, size = f"{100 * companion['accuracy_test']:.1f} % on the test part", f"{companion['size_bytes'] / 1000:.0f} kB"
     time = "" if companion["measured_ms"] is None else f" {companion['measured_ms']:.4f} ms,"
-    figures = f"{test},{time} {size}"
+    figures, kept = f"{test},{time} {size}", companion["kept_float"]
+    figures += f", {len(kept)} layers in float" if kept else ""
     return f"int8 file beside it: {figures}" if companion["ships"] else f"int8 file left out ({figures}): {'; '.join(companion['reasons'])}"
 
 

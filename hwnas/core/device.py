@@ -20,7 +20,7 @@ Fact = str | int | float | bool | None
 QUANTILES = {"p10": 0.10, "p25": 0.25, "p50": 0.50, "p90": 0.90, "p99": 0.99}
 REGIMES = ("quiet", "typical", "busy", "sustained")
 MAX_CORES = 1024
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8_dynamic")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8_dynamic", "mixed")
 
 
 @dataclass(frozen=True, slots=True)

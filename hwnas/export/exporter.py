@@ -19,6 +19,7 @@ from hwnas.core.result import Artifact
 from hwnas.core.serial import sha256_file, write_atomic
 from hwnas.export.graph import Graph
 from hwnas.export.level import DEFAULT, OnnxLevel
+from hwnas.export.ranges import RANGES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +33,8 @@ FORMAT_PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 activations that the runtime scales as they come."""
 EIGHT_BITS = ("int8", "int8_dynamic")
 
+MIXED = "mixed"
+"""The precision of an 8-bit file some layers of which stay float; no recipe asks for it."""
 PAGE_RUNTIMES = ("onnxruntime-web", "onnxruntime-web-webgpu")
 """What runs in a browser: runtimes of their own, with times of their own."""
 ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", *PAGE_RUNTIMES)
@@ -47,7 +50,9 @@ class ExportSpec:
     ``input_shape (C, H, W)`` and ``batch`` say what it takes (a `Graph` knows that already); with ``dynamic_batch`` the file takes any
     number of images, and ``batch`` is 1. ``calibration (n, C, H, W) float32`` holds normalised images and is needed by int8. ``metadata``
     travels inside the file. ``timing_only`` is for models that are only timed: batch norm may be as initialised, and the slower checks of
-    the format are left out. ``level`` is ONNX's.
+    the format are left out. ``level`` is ONNX's. ``ranges`` is how int8 chooses what a tensor's 256 values stand for
+    (`hwnas.export.ranges`); layers in ``kept_float`` (convolutions and linear layers of the graph, by name) stay as they are, which makes a
+    file of the precision ``mixed``.
     """
 
     input_shape: tuple[int, int, int] | None = None
@@ -59,12 +64,15 @@ class ExportSpec:
     arch_id: str = ""
     timing_only: bool = False
     level: OnnxLevel = DEFAULT
+    ranges: str = "minmax"
+    kept_float: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"cannot export precision '{self.precision}'; {suggest(self.precision, PRECISIONS)}")
         if self.precision == "int8" and (self.calibration is None or len(self.calibration) == 0):
             raise ConfigError("int8 needs calibration images: normalised, (n, C, H, W) float32")
+        require_known("ranges", self.ranges, RANGES)
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}")
         if self.dynamic_batch and self.batch != 1:
@@ -162,7 +170,8 @@ def loadable(artifact: Artifact, form: str) -> Path:
 def store(data: bytes, spec: ExportSpec, out: Path, *, runtime: str) -> Artifact:
     """Write the bytes of a model to ``out``, all or nothing."""
     write_atomic(out, data)
-    return Artifact(path=str(out), sha256=sha256_file(out), runtime=runtime, precision=spec.precision, arch_id=spec.arch_id)
+    precision = MIXED if spec.kept_float and spec.precision == "int8" else spec.precision
+    return Artifact(path=str(out), sha256=sha256_file(out), runtime=runtime, precision=precision, arch_id=spec.arch_id)
 
 
 DYNAMIC_BATCH = 16

@@ -84,7 +84,10 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Int8Figures:
-    """The 8-bit file of the same subnet: how well it does, and why it does not ship, if so; times not taken are None."""
+    """The 8-bit file of the same subnet: how well it does, and why it does not ship, if so; times not taken are None.
+
+    ``precision`` is ``mixed`` where the layers in ``kept_float`` are not of 8 bits.
+    """
 
     accuracy_val: float
     accuracy_test: float
@@ -95,6 +98,8 @@ class Int8Figures:
     size_bytes: int
     ships: bool
     reasons: tuple[str, ...] = ()
+    precision: str = "int8"
+    kept_float: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

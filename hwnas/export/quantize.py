@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 from hwnas.core.errors import UsageError, VerificationError
 from hwnas.export.exporter import Images, batches, require
+from hwnas.export.ranges import ranges_of
+from hwnas.export.tensors import made_by, onnx_values, tflite_values
 from hwnas.export.tflite_file import SIGNATURE
 from hwnas.export.to_onnx import add_metadata
 
@@ -27,7 +31,20 @@ QUANTIZED_OPS = ["Conv", "Gemm", "Add", "Relu", "Clip", "Flatten"]
 """ONNX operators that become integer. Products and pools of squeeze-and-excite gain nothing and lose accuracy."""
 
 
-def quantize_onnx(model: bytes, calibration: Images, *, metadata: Mapping[str, str] | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How ranges are chosen (`hwnas.export.ranges.RANGES`), and which layers (convolutions, linear layers) stay float."""
+
+    ranges: str = "minmax"
+    kept_float: frozenset[str] = frozenset()
+
+
+DEFAULT_OPTIONS = Options()
+
+
+def quantize_onnx(
+    model: bytes, calibration: Images, *, metadata: Mapping[str, str] | None = None, options: Options = DEFAULT_OPTIONS
+) -> bytes:
     """A float32 ONNX model as int8; ``calibration (n, C, H, W) float32`` is normalised like what the model will see."""
     onnx = require("onnx", extra="onnx")
     tools = require("onnxruntime.quantization", extra="onnx")
@@ -37,17 +54,25 @@ def quantize_onnx(model: bytes, calibration: Images, *, metadata: Mapping[str, s
     _check_calibration(calibration, shape)
     # the graph is lean already: this tells onnxruntime that its pre-processing has nothing left to do
     proto.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
+    samples = batches(calibration, shape[0])
+    extra: dict[str, Any] = {}
+    if options.ranges != "minmax":
+        found = ranges_of(lambda: onnx_values(model, samples), options.ranges)
+        overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in found.items()}
+        extra, samples = {"TensorQuantOverrides": overrides}, samples[:1]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "int8.onnx"
         tools.quantize_static(
             proto,
             out,
-            _reader(tools, taken.name, batches(calibration, shape[0])),
+            _reader(tools, taken.name, samples),
             quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=QUANTIZED_OPS,
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
+            nodes_to_exclude=sorted(options.kept_float),
+            extra_options=extra,
         )
         quantized = onnx.load(out)
     add_metadata(quantized, metadata or {})
@@ -55,7 +80,7 @@ def quantize_onnx(model: bytes, calibration: Images, *, metadata: Mapping[str, s
     return data
 
 
-def quantize_tflite(model: bytes, calibration: Images) -> bytes:
+def quantize_tflite(model: bytes, calibration: Images, *, options: Options = DEFAULT_OPTIONS) -> bytes:
     """A float32 TFLite model as int8; ``calibration (n, C, H, W) float32`` is normalised like what the model will see."""
     interpreter = require("ai_edge_litert.interpreter", extra="tflite").Interpreter(model_content=model)
     taken = interpreter.get_input_details()[0]
@@ -63,9 +88,15 @@ def quantize_tflite(model: bytes, calibration: Images) -> bytes:
     size, height, width, channels = (int(side) for side in taken["shape"])
     _check_calibration(calibration, (size, channels, height, width))
     samples = [{name: np.ascontiguousarray(batch.transpose(0, 2, 3, 1))} for batch in batches(calibration, size)]
-    quantizer = _float_border_quantizer(model)
+    quantizer = _float_border_quantizer(model, options.kept_float)
     with _quiet():
         ranges = _tflite_ranges(model, quantizer.get_quantization_recipe(), samples)
+        if options.ranges != "minmax":
+            found = ranges_of(lambda: tflite_values(model, samples), options.ranges)
+            for tensor in found.keys() & ranges.keys():
+                ranges[tensor] |= {
+                    side: np.full_like(ranges[tensor][side], at) for side, at in zip(("min", "max"), found[tensor], strict=True)
+                }
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 
@@ -78,11 +109,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _float_border_quantizer(model: bytes) -> Any:
+def _float_border_quantizer(model: bytes, kept_float: frozenset[str]) -> Any:
     tools, recipes = (require(f"ai_edge_quantizer.{name}", extra="tflite") for name in ("quantizer", "recipe"))
     quantizer = tools.Quantizer(bytearray(model), recipes.static_wi8_ai8())
     for border in (recipes.TFLOperationName.INPUT, recipes.TFLOperationName.OUTPUT):
         quantizer.update_quantization_recipe(".*", border, algorithm_key=tools.AlgorithmName.NO_QUANTIZE)
+    for name, kind in made_by(model, kept_float):
+        operation = recipes.TFLOperationName[kind]
+        quantizer.update_quantization_recipe(f"^{re.escape(name)};?$", operation, algorithm_key=tools.AlgorithmName.NO_QUANTIZE)
     return quantizer
 
 

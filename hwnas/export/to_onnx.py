@@ -77,9 +77,10 @@ class OnnxExporter:
                     f"int8 needs opset {PER_CHANNEL_OPSET}, the first with a scale a channel, and the device's onnxruntime reads"
                     f" {spec.level.opset}; take fp32 there, or update it to 1.10 or newer"
                 )
-            from hwnas.export.quantize import quantize_onnx
+            from hwnas.export.quantize import Options, quantize_onnx
 
-            data = quantize_onnx(data, spec.calibration, metadata=spec.metadata)
+            options = Options(spec.ranges, spec.kept_float)
+            data = quantize_onnx(data, spec.calibration, metadata=spec.metadata, options=options)
         if not spec.timing_only:
             onnx = require("onnx", extra="onnx")
             onnx.checker.check_model(onnx.load_from_string(data), full_check=True)

@@ -76,9 +76,9 @@ class TfliteExporter:
 
             data = litert_torch_bytes(module, spec, problem)
         if spec.calibration is not None and spec.precision == "int8":
-            from hwnas.export.quantize import quantize_tflite
+            from hwnas.export.quantize import Options, quantize_tflite
 
-            data = quantize_tflite(data, spec.calibration)
+            data = quantize_tflite(data, spec.calibration, options=Options(spec.ranges, spec.kept_float))
         elif spec.precision == "int8_dynamic":
             from hwnas.export.quantize_dynamic import weights_to_int8
 

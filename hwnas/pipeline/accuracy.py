@@ -19,11 +19,13 @@ from hwnas.core.errors import UsageError
 from hwnas.core.serial import content_id, plain
 from hwnas.data import Preprocessing
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.given import given
 from hwnas.pipeline.imported import WEIGHTS, imported
 from hwnas.pipeline.notes import PROGRESS, Notes
 from hwnas.pipeline.reporter import Advance
 from hwnas.pipeline.searching import ACCURACY, publish_space
 from hwnas.pipeline.selection import informative, spread
+from hwnas.recipe import Weights
 from hwnas.space.family import family_of
 from hwnas.store.journal import Journal
 from hwnas.store.stages import Stage
@@ -53,9 +55,9 @@ class Trained:
     known: dict[str, Score] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, ctx: Context) -> Trained:
-        """Train, go on with an interrupted training, or reuse a finished one."""
-        stage, identity, key = _supernet(ctx)
+    def load(cls, ctx: Context, weights: Weights | None = None) -> Trained:
+        """Train, go on with an interrupted training, or reuse a finished one; or take ``weights`` that are given."""
+        stage, identity, key = _supernet(ctx, weights)
         inputs = [key, ctx.config.accuracy.recalibration_images, ctx.config.train.threads]
         folder = ctx.store.stage("evaluate", inputs, code=EVALUATE_CODE, glue=__name__).folder
         journal = Journal(folder / "evaluations.jsonl")
@@ -145,8 +147,11 @@ def _identity(ctx: Context) -> dict[str, object]:
     return {"space": ctx.space.id, "data": ctx.dataset.id, "recipe": plain(ctx.config.train), "seed": ctx.config.seed}
 
 
-def _supernet(ctx: Context) -> tuple[Stage, Mapping[str, object], str]:
+def _supernet(ctx: Context, weights: Weights | None) -> tuple[Stage, Mapping[str, object], str]:
     """Where the weights are, what they are of, and what decides, with them, a recalibrated subnet."""
+    if weights is not None:
+        stage, identity = given(ctx, weights)
+        return stage, identity, content_id([stage.key, ctx.dataset.id])
     found = imported(ctx)
     if found is not None:
         stage, source = found

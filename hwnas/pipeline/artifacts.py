@@ -6,8 +6,9 @@ The files hold the weights, the labels and what a user must do to an image befor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from hwnas.core.result import Artifact
 from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
 from hwnas.data.collection import Labels
-from hwnas.export.exporter import EIGHT_BITS, EXPORTERS, Exporter, ExportSpec, Images, exporter_for, parse_format
+from hwnas.export.exporter import EIGHT_BITS, EXPORTERS, MIXED, Exporter, ExportSpec, Images, as_graph, exporter_for, parse_format
 from hwnas.export.level import DEFAULT, OnnxLevel
 from hwnas.export.manifest import ModelFigures, tool_versions
+from hwnas.export.sensitivity import with_float_layers
 from hwnas.export.verify import PARITY_LIMITS, Parity, ParityLimit, accuracy, parity, require_parity
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
@@ -32,7 +34,7 @@ from hwnas.recipe import Int8Limits, Recipe
 from hwnas.space.family import family_of
 from hwnas.store.stages import Stage
 
-CODE = ("hwnas.export.verify", "hwnas.supernet.accuracy", *EXPORT_CODE)
+CODE = ("hwnas.export.verify", "hwnas.export.sensitivity", "hwnas.supernet.accuracy", *EXPORT_CODE)
 FACTS = "facts.json"
 
 
@@ -107,6 +109,10 @@ class Built:
         """Versions of what the files were built with, by package."""
         return dict(self.facts["tools"])
 
+    def kept_float(self, kind: str) -> tuple[str, ...]:
+        """Which layers of the file ``kind`` (``main`` or ``int8``) stay float though it is of 8 bits."""
+        return tuple(self.facts["kept_float"].get(kind, ()))
+
     @property
     def parity_max_abs(self) -> float:
         """Largest difference from the torch subnet's outputs on fixed inputs."""
@@ -136,17 +142,21 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
     if not stage.done:
         _build(ctx, trained, arch, wanted, stage, names, tools)
     facts = json.loads((stage.folder / FACTS).read_text())
-    files = {kind: _artifact(stage.folder / names[kind], facts["files"].get(kind), wanted, arch, kind) for kind in names}
+    files = {
+        kind: _artifact(stage.folder / names[kind], facts["files"].get(kind), wanted, arch, kind, facts["kept_float"].get(kind, ()))
+        for kind in names
+    }
     main = files["main"]
     if main is None:
         raise VerificationError(f"{stage.folder}: {names['main']} is missing; remove the folder and run again")
     return Built(arch, main, files["int8"], facts, replace(trained.preprocessing(arch), layout=exporter.layout))
 
 
-def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architecture, kind: str) -> Artifact | None:
+def _artifact(path: Path, sha256: str | None, wanted: FileSpec, arch: Architecture, kind: str, kept: Sequence[str]) -> Artifact | None:
     if sha256 is None:
         return None
-    return Artifact(str(path), sha256, wanted.runtime, "int8" if kind == "int8" else wanted.precision, arch.id)
+    precision = MIXED if kept else "int8" if kind == "int8" else wanted.precision
+    return Artifact(str(path), sha256, wanted.runtime, precision, arch.id)
 
 
 def _build(
@@ -174,19 +184,34 @@ def _build(
             metadata=metadata,
             arch_id=arch.id,
             level=wanted.level,
+            ranges="minmax" if wanted.limits is None else wanted.limits.ranges,
         )
 
     calibration = None
     if wanted.limits is not None:
         calibration = preprocessing.normalise(np.asarray(ctx.dataset.images("train", size)[: wanted.limits.calibration_images]))
     paths = {kind: stage.folder / name for kind, name in names.items()}
-    artifacts = {"main": exporter.export(module, spec(wanted.precision, calibration), paths["main"])}
-    if wanted.int8 is not None and wanted.precision not in EIGHT_BITS:
-        artifacts["int8"] = exporter.export(module, spec("int8", calibration), paths["int8"])
-    images = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size)))
+    images, labels = preprocessing.normalise(np.asarray(ctx.dataset.images("val", size))), ctx.dataset.labels("val")
+    artifacts: dict[str, Artifact] = {}
+    kept: dict[str, tuple[str, ...]] = {}
+    if wanted.precision != "int8":
+        artifacts["main"] = exporter.export(module, spec(wanted.precision, calibration), paths["main"])
+    kind = "main" if wanted.precision == "int8" else "int8"
+    if wanted.limits is not None and calibration is not None and (kind == "main" or wanted.precision not in EIGHT_BITS):
+        reference = exporter.run(artifacts["main"], images)[0] if kind == "int8" else _answers(module, images)
+        artifacts[kind], kept[kind] = with_float_layers(
+            exporter,
+            as_graph(module, spec("int8", calibration)),
+            spec("int8", calibration),
+            paths[kind],
+            most=wanted.limits.max_float_layers,
+            enough=partial(_is_enough, exporter, wanted.limits, images, labels, reference),
+            images=calibration,
+        )
     facts = {
-        **_compared(module, exporter, artifacts, images, ctx.dataset.labels("val"), wanted),
+        **_compared(module, exporter, artifacts, images, labels, wanted),
         "contents": {kind: _counts(exporter, artifact) for kind, artifact in artifacts.items()},
+        "kept_float": kept,
         "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
         "size_bytes": {kind: paths[kind].stat().st_size for kind in artifacts},
         "tools": tools,
@@ -195,12 +220,27 @@ def _build(
     stage.finish(FACTS, *(names[kind] for kind in artifacts))
 
 
+def _answers(module: nn.Module, images: Images) -> np.ndarray[Any, Any]:
+    """Logits of the subnet in torch, ``(n, K)``."""
+    with torch.inference_mode():
+        answers: np.ndarray[Any, Any] = module(torch.from_numpy(images)).numpy()
+    return answers
+
+
+def _is_enough(
+    exporter: Exporter, limits: Int8Limits, images: Images, labels: Labels, reference: np.ndarray[Any, Any], artifact: Artifact
+) -> bool:
+    """Whether an 8-bit file costs no more than its limits allow, against ``reference``'s logits."""
+    answers = exporter.run(artifact, images)[0]
+    agreement = float((np.argmax(answers, axis=1) == np.argmax(reference, axis=1)).mean())
+    return _top1(reference, labels) - _top1(answers, labels) <= limits.max_accuracy_drop and agreement >= limits.min_top1_agreement
+
+
 def _compared(
     module: nn.Module, exporter: Exporter, artifacts: Mapping[str, Artifact], images: Images, labels: Labels, wanted: FileSpec
 ) -> dict[str, Any]:
     """How the files answer ``images (n, C, H, W)``, beside the subnet in torch; raises `VerificationError` as `built` says."""
-    with torch.inference_mode():
-        reference = module(torch.from_numpy(images)).numpy()
+    reference = _answers(module, images)
     outputs = exporter.run(artifacts["main"], images)[0]
     figures = parity(reference, outputs, limit=_limit(wanted.precision, wanted.limits))
     facts: dict[str, Any] = {

@@ -13,11 +13,18 @@ USES = {"train": "for training", "val": "for choosing", "test": "held out"}
 UNSTATED = "not stated by the workspace; ask who made the data"
 
 
+def _measured(row: Mapping[str, Any]) -> str:
+    if row["measured_ms"] is None:
+        return f"**not measured**; predicted {row['predicted_ms']:.4f} ms (at most {row['predicted_hi_ms']:.4f})"
+    low, high = row["measured_ci_ms"]
+    return f"{row['measured_ms']:.4f} ms ({low:.4f} to {high:.4f}, 95 %)"
+
+
 def model_card(ctx: Context, recipe: str, row: Mapping[str, Any]) -> str:
     """The card of one row of a run, in Markdown."""
     data = ctx.dataset
-    low, high = row["measured_ci_ms"]
-    measured = f"{row['measured_ms']:.4f} ms ({low:.4f} to {high:.4f}, 95 %)"
+    measured, given = _measured(row), ctx.workspace.recipes[recipe].weights
+    weights = "those of this workspace's supernet" if given is None else f"from `{given.source}`, SHA-256 `{given.sha256}`"
     parts = ", ".join(
         f"{data.part(part).n} {name}" for part, name in (("train", "for training"), ("val", "for choosing"), ("test", "held out"))
     )
@@ -36,7 +43,7 @@ space `{ctx.space.name}`. Made by hwnas {__version__}.
 | largest difference to the network that was trained | {row["parity_max_abs"]:.2g} |
 
 - **Data**: {data.name} ({parts}). Licence: {LICENCES.get(data.name, UNSTATED)}.
-- **Weights**: those of this workspace's supernet; their licence is its owner's to state.
+- **Weights**: {weights}; their licence is their owner's to state.
 - **Classes**: {", ".join(data.class_names)}.
 - **Meant for**: images like those of the data, prepared as in `preprocessing.json`. Anything else is answered with one of the classes too.
 - **Run it**: `python run_{"onnx" if row["artifact"].endswith(".onnx") else "tflite"}.py IMAGE`; `manifest.json` vouches for every byte.

@@ -1,15 +1,16 @@
 """From candidates to files that keep their budgets: build, time, and where a budget is missed, take the next-best candidate.
 
 A round times one candidate for each goal that is still open, all in one session. A miss is kept and shown; when a goal runs out of
-candidates, its best miss is its result.
+candidates, its best miss is its result. Where the device cannot be reached and that will do, a goal's first candidate is left unmeasured.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hwnas.core.errors import DeviceFaster, TooNoisy
+from hwnas.core.errors import DeviceFaster, TooNoisy, Unreachable
 from hwnas.core.result import Artifact
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.artifacts import Built, FileSpec, built
@@ -21,17 +22,23 @@ from hwnas.pipeline.verification import Bench, Timing
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One candidate for one goal, built and timed."""
+    """One candidate for one goal, built and timed; ``timing`` is None where the device could not be reached, and ``away`` says why then."""
 
     pick: Pick
     built: Built
-    timing: Timing
+    timing: Timing | None
     budget_ms: float
+    away: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether the file keeps the budget."""
-        return self.timing.within(self.budget_ms)
+        """Whether the file was measured to keep the budget."""
+        return self.timing is not None and self.timing.within(self.budget_ms)
+
+    @property
+    def last(self) -> bool:
+        """Whether no other candidate is to be tried after it."""
+        return self.ok or self.timing is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]
     """An outcome for each goal of one target; ``picks`` are its candidates, best first."""
     attempts: dict[Goal, list[Attempt]] = {goal: [] for goal in goals}
     for position in range(max((len(p) for p in picks.values()), default=0)):
-        waiting = [g for g in goals if position < len(picks[g]) and not any(a.ok for a in attempts[g])]
+        waiting = [g for g in goals if position < len(picks[g]) and not any(a.last for a in attempts[g])]
         if not waiting:
             break
         with ctx.reporter.stage(f"export for {waiting[0].name}", len(waiting)) as advance:
@@ -78,10 +85,10 @@ def deployed(ctx: Context, trained: Trained, bench: Bench, goals: Sequence[Goal]
             for goal in waiting:
                 files[goal] = built(ctx, trained, picks[goal][position].arch, FileSpec.of(goal.recipe, bench.profile.level))
                 advance(len(files), goal.limit.text)
-        timings = _time(bench, waiting, [b.main for b in files.values()])
+        timings, away = _time_if_there(bench, waiting, [b.main for b in files.values()])
         for goal in waiting:
-            timing = timings[files[goal].main.sha256]
-            attempts[goal].append(Attempt(picks[goal][position], files[goal], timing, goal.budget_ms))
+            timing = timings.get(files[goal].main.sha256)
+            attempts[goal].append(Attempt(picks[goal][position], files[goal], timing, goal.budget_ms, "" if timing else away))
     chosen = {goal: _choose(tried) for goal, tried in attempts.items()}
     companions = _companions(bench, chosen)
     return [Outcome(g, tuple(attempts[g]), chosen[g], companions.get(g), _others(ctx, trained, bench, g, chosen[g])) for g in goals]
@@ -101,8 +108,9 @@ def _others(ctx: Context, trained: Trained, bench: Bench, goal: Goal, chosen: At
 
 
 def _choose(attempts: Sequence[Attempt]) -> Attempt:
-    kept = [a for a in attempts if a.ok]
-    return kept[0] if kept else min(attempts, key=lambda a: a.timing.interval_ms[1])
+    if attempts[-1].last:
+        return attempts[-1]
+    return min(attempts, key=lambda a: math.inf if a.timing is None else a.timing.interval_ms[1])
 
 
 def _time(bench: Bench, goals: Sequence[Goal], artifacts: Sequence[Artifact]) -> Mapping[str, Timing]:
@@ -111,15 +119,33 @@ def _time(bench: Bench, goals: Sequence[Goal], artifacts: Sequence[Artifact]) ->
     return bench.time(list(distinct.values()), statistic=recipe.statistic, regime=recipe.regime)
 
 
+def _time_if_there(bench: Bench, goals: Sequence[Goal], artifacts: Sequence[Artifact]) -> tuple[Mapping[str, Timing], str]:
+    """Timings by SHA-256; where the device cannot be reached and that will do, those that are in the journal, and what kept the others."""
+    try:
+        return _time(bench, goals, artifacts), ""
+    except Unreachable as problem:
+        if not bench.away_will_do:
+            raise
+        path = bench.profile.paths[bench.profile.regime]
+        table = f"{bench.profile.target.device}/{path.name}"
+        kind = "accepted" if bench.profile.journal is None else "stored"
+        away = f"the device cannot be reached ({problem}); what is said of its latency is what the {kind} table {table} predicts"
+        bench.ctx.reporter.note(f"{bench.profile.target.label}: NOT MEASURED: {away}")
+        recipe = goals[0].recipe
+        return bench.timed_before(artifacts, statistic=recipe.statistic, regime=recipe.regime), away
+
+
 def _companions(bench: Bench, chosen: Mapping[Goal, Attempt]) -> dict[Goal, Companion]:
     wanted = {goal: attempt for goal, attempt in chosen.items() if attempt.built.int8 is not None}
+    away = next((attempt.away for attempt in chosen.values() if attempt.away), "")
     if not wanted:
         return {}
     files = {goal: attempt.built.int8 for goal, attempt in wanted.items()}
     timings: Mapping[str, Timing] = {}
-    untimed = ""
+    untimed = f"not timed: {away}" if away else ""
     try:
-        timings = _time(bench, list(wanted), [a for a in files.values() if a is not None])
+        if not away:
+            timings = _time(bench, list(wanted), [a for a in files.values() if a is not None])
     except DeviceFaster:
         raise
     except TooNoisy as problem:  # the files that were asked for are timed, and are not held up by those beside them

@@ -58,6 +58,19 @@ def profiles_for_run(ctx: Context, targets: Iterable[Target]) -> dict[Target, Pr
     return {target: profiles[target] for target in wanted}
 
 
+def not_profiled(ctx: Context, targets: Iterable[Target]) -> dict[Target, HwnasError]:
+    """Measure what `profiles_for_run` would, all devices at once, and give the error of each target that has no profile then."""
+    errors: dict[Target, HwnasError] = {}
+    missing = []
+    for target in dict.fromkeys(targets):
+        try:
+            if found(ctx, target, accepted=True) is None:
+                missing.append(target)
+        except HwnasError as problem:
+            errors[target] = problem
+    return errors | {outcome.target: outcome.error for outcome in _Lanes(ctx, missing).measured() if outcome.error is not None}
+
+
 def refresh_all(ctx: Context, targets: Iterable[Target], *, blocks: int) -> tuple[Outcome[Refresh], ...]:
     """Compare the tables of ``targets`` with their devices as they are now, all at once; ``blocks`` of each are timed again."""
     wanted = tuple(dict.fromkeys(targets))

@@ -116,7 +116,9 @@ def _manifest(
         table={"file": table.name, "sha256": sha256_file(table)},
         tools=chosen.built.tools,
         attempts=tuple(
-            Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok) for a in outcome.attempts
+            Attempted(a.pick.arch.id, a.pick.predicted_ms, a.timing.measured_ms, a.timing.interval_ms, a.ok)
+            for a in outcome.attempts
+            if a.timing is not None
         ),
         int8=None if row["int8"] is None else _int8(row["int8"]),
         device_drift=bench.drift(statistic=goal.recipe.statistic),
@@ -141,7 +143,7 @@ def data_facts(ctx: Context) -> dict[str, str | int]:
     return {"name": ctx.dataset.name, "id": ctx.dataset.id, **counts}
 
 
-def _latency(row: Mapping[str, Any], timing: Timing) -> LatencyFigures:
+def _latency(row: Mapping[str, Any], timing: Timing | None) -> LatencyFigures:
     names = (
         "device",
         "runtime",
@@ -154,4 +156,5 @@ def _latency(row: Mapping[str, Any], timing: Timing) -> LatencyFigures:
         "measured_typical_ms",
         "anchored_error",
     )
-    return LatencyFigures(**{name: row[name] for name in names}, threads=row["threads"], measured_ci_ms=timing.interval_ms)
+    interval = None if timing is None else timing.interval_ms
+    return LatencyFigures(**{name: row[name] for name in names}, threads=row["threads"], measured_ci_ms=interval)

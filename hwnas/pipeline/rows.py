@@ -10,10 +10,17 @@ from hwnas.pipeline.context import Context
 from hwnas.pipeline.deploy import Companion, Outcome
 from hwnas.pipeline.limits import needs, recipe_limits
 
+OK = "ok"
+OVER = "over budget"
+UNMEASURED = "unmeasured"
+"""Verdicts on one budget."""
+
 
 def verdict_of(outcome: Outcome) -> str:
     """``ok``, or what was missed."""
-    return "ok" if outcome.ok else "over budget"
+    if outcome.chosen.timing is None:
+        return UNMEASURED
+    return OK if outcome.ok else OVER
 
 
 def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
@@ -22,9 +29,9 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
     ``trusted`` is False where the prediction lies outside of what the table has measured: the measured time alone counts there.
     ``anchored_error`` is `Timing.anchored_error`: None, or by what share a time of a busy device may be off in the regime of the budget.
     ``limited`` is what the subnet needs of what the recipe limits, by name.
+    What was measured is None where the device could not be reached; ``unmeasured`` says why then, and is None otherwise.
     """
-    goal, chosen = outcome.goal, outcome.chosen
-    low, high = chosen.timing.interval_ms
+    goal, chosen, timing = outcome.goal, outcome.chosen, outcome.chosen.timing
     return {
         "device": goal.recipe.device,
         "runtime": goal.recipe.runtime,
@@ -41,12 +48,14 @@ def row_of(ctx: Context, outcome: Outcome, artifact: str) -> dict[str, Any]:
         "predicted_ms": chosen.pick.predicted_ms,
         "predicted_hi_ms": chosen.pick.predicted_hi_ms,
         "trusted": chosen.pick.trusted,
-        "measured_ms": chosen.timing.measured_ms,
-        "measured_ci_ms": [low, high],
-        "measured_typical_ms": chosen.timing.typical_ms,
-        "anchored_error": chosen.timing.anchored_error,
+        "measured_ms": None if timing is None else timing.measured_ms,
+        "measured_ci_ms": None if timing is None else list(timing.interval_ms),
+        "measured_typical_ms": None if timing is None else timing.typical_ms,
+        "anchored_error": None if timing is None else timing.anchored_error,
+        "unmeasured": chosen.away or None,
         "size_bytes": int(chosen.built.facts["size_bytes"]["main"]),
         "parity_max_abs": chosen.built.parity_max_abs,
+        "kept_float": chosen.built.kept_float("main"),
         "artifact": artifact,
         "verdict": verdict_of(outcome),
         "tried": len(outcome.attempts),
@@ -61,6 +70,8 @@ def companion_row(ctx: Context, outcome: Outcome, companion: Companion, artifact
     return {
         "artifact": beside if companion.ships else None,
         "sha256": companion.artifact.sha256 if companion.ships else None,
+        "precision": companion.artifact.precision,
+        "kept_float": outcome.chosen.built.kept_float("int8"),
         "accuracy_val": companion.accuracy_val,
         "accuracy_test": accuracy_on_test(ctx, outcome.chosen.built, companion.artifact),
         "top1_agreement": companion.top1_agreement,

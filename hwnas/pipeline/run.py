@@ -40,12 +40,13 @@ MAX_AGAIN = 2
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to: its id, its folder, how long it took now, and a row a target."""
+    """What a run came to: its id, its folder, how long it took now, and a row a target; ``sources``: its tables and the files' timings."""
 
     run: str
     folder: Path
     seconds: float
     rows: tuple[Mapping[str, Any], ...]
+    sources: tuple[Path, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The documented JSON of ``hwnas run --json``."""
@@ -65,8 +66,11 @@ class Result:
             )
 
 
-def run(ctx: Context, recipes: Mapping[str, Recipe] | None = None) -> Result:
-    """The whole pipeline on one workspace, for all of its recipes or some of them; the caller holds the store's lock."""
+def run(ctx: Context, recipes: Mapping[str, Recipe] | None = None, *, away_will_do: bool = False) -> Result:
+    """The whole pipeline on one workspace, for all of its recipes or some of them; the caller holds the store's lock.
+
+    With ``away_will_do`` files of a device that cannot be reached are left unmeasured, where it has tables.
+    """
     begin = time.monotonic()
     recipes = ctx.workspace.recipes if recipes is None else recipes
     if not recipes:
@@ -77,7 +81,10 @@ def run(ctx: Context, recipes: Mapping[str, Recipe] | None = None) -> Result:
     again: Counter[Target] = Counter()
     while True:
         profiles = profiles_for_run(ctx, map(target_of, recipes.values()))
-        benches = {target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile))) for target, profile in profiles.items()}
+        benches = {
+            target: Bench(ctx, profile, Journal(_verification_journal(ctx, profile)), away_will_do=away_will_do)
+            for target, profile in profiles.items()
+        }
         try:
             return _finish(ctx, recipes, benches, _outcomes(ctx, recipes, benches), begin)
         except DeviceFaster as found:
@@ -92,11 +99,11 @@ def run(ctx: Context, recipes: Mapping[str, Recipe] | None = None) -> Result:
 def _outcomes(ctx: Context, recipes: Mapping[str, Recipe], benches: Mapping[Target, Bench]) -> list[Outcome]:
     """From tables to timed files; `DeviceFaster` where a table proves to be of a busy device."""
     goals = _goals(ctx, recipes, {target: bench.profile for target, bench in benches.items()})
-    trained = Trained.load(ctx)
+    trained = {weights: Trained.load(ctx, weights) for weights in dict.fromkeys(recipe.weights for recipe in recipes.values())}
     outcomes: list[Outcome] = []
     for name, recipe in recipes.items():
         own = [goal for goal in goals if goal.name == name]
-        outcomes += _deploy(ctx, trained, benches[target_of(recipe)], own, ctx.store.root / run_id(ctx, recipes))
+        outcomes += _deploy(ctx, trained[recipe.weights], benches[target_of(recipe)], own, ctx.store.root / run_id(ctx, recipes))
     return outcomes
 
 
@@ -170,7 +177,9 @@ def _finish(
     for bench in benches.values():
         for path in bench.profile.paths.values():
             _copy_table(path, folder / "tables" / bench.profile.target.device)
-    result = Result(name, folder, time.monotonic() - begin, tuple(rows))
+    timings = (bench.journal.path for bench in benches.values() if bench.journal.path.is_file())
+    sources = (*(path for bench in benches.values() for path in bench.profile.paths.values()), *timings)
+    result = Result(name, folder, time.monotonic() - begin, tuple(rows), sources)
     write_atomic(folder / "result.json", json.dumps(result.document(), indent=1, sort_keys=True) + "\n")
     return result
 

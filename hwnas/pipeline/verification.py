@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.core.device import Measurement, MeasurePlan, samples_needed
-from hwnas.core.errors import DeviceFaster, TooNoisy
+from hwnas.core.errors import DeviceFaster, TooNoisy, Unreachable
 from hwnas.core.result import Artifact
 from hwnas.pipeline.anchored import STATISTIC, anchored_error, anchors_of, brought_over
 from hwnas.pipeline.context import Context
@@ -78,12 +78,14 @@ class Bench:
     """Times files of one profile's target, everything through one journal.
 
     With ``hold`` a device that proves faster than its table raises `DeviceFaster`. An accepted table is not held to: it is of another day.
+    ``away_will_do``: files of a device that cannot be reached may be left unmeasured, which who deploys them has to say.
     """
 
     ctx: Context
     profile: Profile
     journal: Journal
     hold: bool = True
+    away_will_do: bool = False
 
     def time(self, artifacts: Sequence[Artifact], *, statistic: str, regime: str) -> dict[str, Timing]:
         """Timings by the files' SHA-256. Where the device is too busy `TooNoisy` is raised, and in a replay again."""
@@ -95,6 +97,14 @@ class Bench:
                 regimes = timings[f"file:{artifact.sha256}"]
                 out[artifact.sha256] = Timing(regimes.get("quiet"), regimes["typical"], regime, statistic)
         return out
+
+    def timed_before(self, artifacts: Sequence[Artifact], *, statistic: str, regime: str) -> dict[str, Timing]:
+        """Those of the timings that were made already; the device is not needed for them."""
+        known = [a for a in artifacts if f"file:{a.sha256}" in timed_keys(self._conditions(a.precision, statistic), self.journal)]
+        try:
+            return self.time(known, statistic=statistic, regime=regime)
+        except Unreachable:  # they were timed at another speed of the device than its table's
+            return {}
 
     def _conditions(self, precision: str, statistic: str) -> Conditions:
         return conditions_of(replace(self.profile.target, precision=precision), f"verify {statistic}")

@@ -93,7 +93,10 @@ def accepted(row: Mapping[str, Any]) -> Accepted:
 
 
 def compare(row: Mapping[str, Any], before: Accepted, allowed: Allowed, *, images: int, same_data: bool) -> tuple[str, ...]:
-    """In which figures a row is surely worse than what was accepted, a line each; accuracies on other data are not compared."""
+    """In which figures a row is surely worse than what was accepted, a line each.
+
+    Accuracies on other data are not compared, nor is a latency that was not measured.
+    """
     worse = []
     drop = before.accuracy_test - row["accuracy_test"]
     noise = Z_95 * math.sqrt(sum(p * (1 - p) / images for p in (before.accuracy_test, row["accuracy_test"])))
@@ -102,7 +105,7 @@ def compare(row: Mapping[str, Any], before: Accepted, allowed: Allowed, *, image
             f"accuracy {100 * row['accuracy_test']:.2f} %, {100 * drop:.2f} points (± {100 * noise:.2f}) below the accepted "
             f"{100 * before.accuracy_test:.2f}"
         )
-    low, high = row["measured_ci_ms"]
+    low, high = row["measured_ci_ms"] or (0.0, 0.0)
     if low > before.measured_ci_ms[1] * (1 + allowed.latency):
         worse.append(
             f"latency {row['measured_ms']:.4f} ms ({low:.4f} to {high:.4f}), over the accepted {before.measured_ms:.4f} "

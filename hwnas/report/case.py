@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 OK = "ok"
+UNMEASURED = "unmeasured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Case:
     """What came of one budget; of the whole recipe where it came to no result: ``budget`` is empty then, and ``row`` None.
 
     ``kind`` is ``ok`` or names the problem (``over budget``, ``regression``, ``TooNoisy``, …), ``message`` says it in one line, and
-    ``notes`` are what is worth knowing all the same. ``seconds`` are those of its recipe, shared out evenly.
+    ``notes`` are what is worth knowing all the same. ``seconds`` are those of its recipe, shared out evenly. ``unmeasured`` of a recipe
+    that allows it has exit code 0: its row has figures, but none that the device gave.
     """
 
     recipe: str
@@ -29,7 +31,7 @@ class Case:
     @property
     def ok(self) -> bool:
         """Whether it may ship."""
-        return self.kind == OK
+        return self.exit_code == 0
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""A verdict as JUnit XML, the form in which build servers show tests (the Windy Road schema that Jenkins and GitLab read)."""
+"""A verdict as JUnit XML, the form in which build servers show tests.
+
+Elements and attributes are those of Apache Ant's reports as Jenkins' xUnit plugin takes them; ``tests/report/junit.xsd`` has them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from hwnas.report.case import Case
+from hwnas.report.case import OK, Case
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 MISSED = frozenset((4, 7))
@@ -18,7 +21,8 @@ def junit(cases: Sequence[Case]) -> str:
     root = ElementTree.Element("testsuites", {"name": "hwnas", **_counts(cases)})
     for recipe in dict.fromkeys(case.recipe for case in cases):
         own = [case for case in cases if case.recipe == recipe]
-        suite = ElementTree.SubElement(root, "testsuite", {"name": _text(recipe), **_counts(own)})
+        skipped = sum(case.ok and case.kind != OK for case in own)
+        suite = ElementTree.SubElement(root, "testsuite", {"name": _text(recipe), **_counts(own), "skipped": str(skipped)})
         for case in own:
             _case(suite, case)
     ElementTree.indent(root, " ")
@@ -29,7 +33,9 @@ def _case(suite: ElementTree.Element, case: Case) -> None:
     element = ElementTree.SubElement(
         suite, "testcase", classname=f"hwnas.{_text(case.recipe)}", name=_text(case.budget or "recipe"), time=f"{case.seconds:.3f}"
     )
-    if not case.ok:
+    if case.ok and case.kind != OK:
+        ElementTree.SubElement(element, "skipped", type=_text(case.kind), message=_text(case.message))
+    elif not case.ok:
         tag = "failure" if case.exit_code in MISSED else "error"
         problem = ElementTree.SubElement(element, tag, type=_text(case.kind), message=_text(case.message))
         problem.text = _text(case.message)

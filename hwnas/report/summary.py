@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwnas.report.case import Case
+from hwnas.report.case import UNMEASURED, Case
 
 COLUMNS = ("target", "budget", "verdict", "test %", "predicted ms", "measured ms", "kB", "subnet")
 FIGURES = ("budget_ms", "accuracy_test", "predicted_ms", "predicted_hi_ms", "measured_ms", "measured_ci_ms", "size_bytes", "arch")
@@ -15,7 +15,9 @@ FIGURES = ("budget_ms", "accuracy_test", "predicted_ms", "predicted_hi_ms", "mea
 def markdown(cases: Sequence[Case]) -> str:
     """A heading with the verdict, a table of all budgets, and a line for each problem and note."""
     bad = [case for case in cases if not case.ok]
+    unmeasured = sum(case.kind == UNMEASURED for case in cases)
     title = f"hwnas: {len(bad)} of {len(cases)} not ok" if bad else f"hwnas: {len(cases)} ok"
+    title += f", {unmeasured} **unmeasured**" if unmeasured else ""
     lines = [f"# {title}", "", f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(map(_cell, _row(case)))} |" for case in cases]
     problems = [f"- **{_cell(case.name)}** ({_cell(case.kind)}, exit code {case.exit_code}): {_cell(case.message)}" for case in bad]
@@ -43,14 +45,14 @@ def _row(case: Case) -> tuple[str, ...]:
     row: Mapping[str, Any] | None = case.row
     if row is None:
         return (case.recipe, case.budget or "all", case.kind, "", "", "", "", "")
-    low, high = row["measured_ci_ms"]
+    low, high = row["measured_ci_ms"] or (0.0, 0.0)
     return (
         f"{row['device']}/{row['runtime']} {row['precision']}",
         f"{case.budget} = {row['budget_ms']:.4f} ms" if case.budget.endswith("%") else case.budget,
         case.kind,
         f"{100 * row['accuracy_test']:.2f}",
         f"{row['predicted_ms']:.4f} (≤ {row['predicted_hi_ms']:.4f})",
-        f"{row['measured_ms']:.4f} ({low:.4f} to {high:.4f})",
+        "not measured" if row["measured_ms"] is None else f"{row['measured_ms']:.4f} ({low:.4f} to {high:.4f})",
         f"{row['size_bytes'] / 1000:.0f}",
         row["arch"][:8],
     )
@@ -58,8 +60,8 @@ def _row(case: Case) -> tuple[str, ...]:
 
 def _cell(text: str) -> str:
     """On one line of a table, and no markup."""
-    plain = " ".join(text.split())
-    return "".join(f"\\{c}" if c in "\\|`*_<>[]" else c for c in plain)
+    plain = " ".join(text.replace("\0", "\ufffd").split())
+    return "".join(f"\\{c}" if c in "\\|`*_<>[]&~" else c for c in plain)
 
 
 def _value(value: object) -> str:

@@ -97,6 +97,15 @@ def read_weights(path: Path, net: nn.Module, identity: Mapping[str, Any]) -> Non
     _fill(net, tensors, where=path)
 
 
+def read_weights_of(path: Path, net: nn.Module, *, space: str) -> None:
+    """The same, whatever else they are of: weights of another space than ``space`` (its id) raise `CheckpointError`."""
+    tensors, meta = _read(path, kind="weights")
+    found = meta["identity"].get("space") if isinstance(meta.get("identity"), dict) else None
+    if found != space:
+        raise CheckpointError(f"{path}: weights of space {found}, not of {space}, the one of this workspace and its data")
+    _fill(net, tensors, where=path)
+
+
 def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     flat = {name: value.detach().contiguous() for name, value in tensors.items()}
     header = canonical_json({**meta, "format": FORMAT, "sha256": _digest(flat)})

@@ -6,14 +6,15 @@ import re
 import pytest
 
 from hwnas.cli.main import call
-from hwnas.core.errors import VerificationError
+from hwnas.core.errors import ConfigError, UnknownNameError, VerificationError
 from hwnas.export.manifest import check_manifest
+from hwnas.export.sensitivity import layers_of
 from hwnas.pipeline.artifacts import CODE, FileSpec, require_int8
 from hwnas.recipe import Int8Limits
 from hwnas.store.sources import source_digest
 
 RECIPE = 'device = "toy"\nruntime = "litert"\nprecision = "int8"\nbudgets = ["90%"]\n'
-OVER = ["", "[int8]\nmax_accuracy_drop = 0.5\nmin_top1_agreement = 1.0\n"]
+OVER = ["[int8]\nmax_float_layers = 0\n", "[int8]\nmax_float_layers = 0\nmax_accuracy_drop = 0.5\nmin_top1_agreement = 1.0\n"]
 WITHIN = "[int8]\nmax_accuracy_drop = 0.5\nmin_top1_agreement = 0.3\n"
 SAID = r"subnet \w+ in int8: accuracy drops by -?[\d.]+ points \(at most [\d.]+ allowed\), top-1 agrees on [\d.]+ % of images \(at least"
 
@@ -74,6 +75,12 @@ def test_limits_are_those_of_the_recipe_or_the_defaults():
     assert FileSpec("litert", int8=Int8Limits(8)).limits == FileSpec("litert", "int8", Int8Limits(8)).limits == Int8Limits(8)
 
 
+@pytest.mark.parametrize(("wrong", "words"), [({"ranges": "mean"}, "unknown ranges 'mean'"), ({"max_float_layers": -1}, "at least 0")])
+def test_limits_that_cannot_be_are_named(wrong, words):
+    with pytest.raises((ConfigError, UnknownNameError, ValueError), match=words):
+        Int8Limits(**wrong)
+
+
 def test_both_limits_count():
     limits = Int8Limits(max_accuracy_drop=0.02, min_top1_agreement=0.9)
     require_int8(limits, drop=0.02, agreement=0.9, what="a file")
@@ -82,3 +89,22 @@ def test_both_limits_count():
         require_int8(limits, drop=0.03, agreement=1.0, what="a file")
     with pytest.raises(VerificationError, match=r"agrees on 89\.0 % of images \(at least 90\.0 needed\)"):
         require_int8(limits, drop=0.0, agreement=0.89, what="a file")
+
+
+def test_a_file_with_float_layers_is_timed_and_shipped_as_what_it_is(copy, pretend, capsys, monkeypatch):
+    """Where 8 bits alone are not enough; pretended here, since nobody can say which network that happens to."""
+    monkeypatch.setattr("hwnas.pipeline.artifacts._is_enough", lambda *known: known[-1].precision == "mixed")
+    monkeypatch.setattr("hwnas.export.sensitivity.sensitivities", lambda _exporter, graph, *_: dict.fromkeys(layers_of(graph), 1.0))
+    (copy / "export" / "recipes" / "toy-litert.toml").unlink()
+    recipe = copy / "export" / "recipes" / "toy-onnxruntime.toml"
+    recipe.write_text(recipe.read_text().replace('["50%", "90%"]', '["90%"]').replace("= 0.3", "= 0.3\nmax_float_layers = 1"))
+    assert call(["run", "-w", str(copy), "--json", "-q"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["targets"]
+    beside = row["int8"]
+    assert (beside["precision"], beside["ships"], len(beside["kept_float"])) == ("mixed", True, 1)
+    assert beside["measured_ms"] > 0
+    manifest = check_manifest((copy / row["artifact"]).with_name("manifest.json"))
+    assert manifest.int8 is not None
+    assert (manifest.int8.precision, manifest.int8.kept_float) == ("mixed", tuple(beside["kept_float"]))
+    journal = (copy / "runs" / row["artifact"].split("/")[1] / "journal.jsonl").read_text()
+    assert '"precision":"mixed"' in journal, "timed under its own conditions"

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from hwnas.cli.main import call
+from hwnas.core.errors import Unreachable
 from hwnas.core.result import Artifact
 from hwnas.core.serial import parse, sha256_file
 from hwnas.data.preprocessing import Preprocessing
@@ -165,3 +166,138 @@ def test_a_wrong_image_is_one_line(released, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def away(pretend, monkeypatch):
+    """The device is switched off; the list has a word for each time that it was looked for."""
+    looked: list[str] = []
+
+    def launch(self):
+        looked.append(self.device.id)
+        raise Unreachable("toy: no answer; is it switched on?")
+
+    monkeypatch.setattr(pretend.PretendLauncher, "launch", launch)
+    return looked
+
+
+def forget_timings(root):
+    for folder in (root / "runs" / "stages").glob("verify-*"):
+        shutil.rmtree(folder)
+
+
+def accept_tables(root, runtime):
+    assert call(["table", "accept", "toy", "--runtime", runtime, "-w", str(root)]) == 0
+
+
+def test_a_device_that_is_away_leaves_files_unmeasured(copy, away, capsys):
+    """By its accepted table the subnets are found; nothing ships, and the verdict says why."""
+    accept_tables(copy, "onnxruntime")
+    forget_timings(copy)
+    capsys.readouterr()
+    code, said = hw(copy, "--json", capsys=capsys)
+    cases = json.loads(said.out)
+    assert code == 3
+    assert {case["verdict"] for case in cases} == {"unmeasured"}
+    assert all("is it switched on" in case["message"] and "table toy" in case["message"] for case in cases)
+    assert "accepted table" in next(case["message"] for case in cases if case["recipe"] == "toy-onnxruntime")
+    assert said.err.count("NOT MEASURED") == 2, "loud, and once a recipe"
+    assert len(away) == 2, "one look a recipe: who is away is not waited for again"
+    assert all(case["row"]["measured_ms"] is None and case["row"]["predicted_ms"] > 0 for case in cases)
+    assert not list((copy / "dist").glob("*/*/manifest.json"))
+    assert sums_hold(copy / "dist")
+    assert hw(copy, "--accept") == 3
+    assert not list((copy / "export" / "baselines").glob("*.json")), "what was not measured is not accepted"
+
+
+def test_a_recipe_may_allow_what_is_not_measured(copy, away, monkeypatch):
+    for path in (copy / "export" / "recipes").glob("*.toml"):
+        path.write_text(f"allow_unmeasured = true\n{path.read_text()}")
+    forget_timings(copy)
+    assert hw(copy) == 0
+    manifests = sorted((copy / "dist").glob("*/*/manifest.json"))
+    assert len(manifests) == 4
+    for path in manifests:
+        manifest = check_manifest(path)
+        assert manifest.latency is not None
+        assert (manifest.verdict, manifest.latency.measured_ms, manifest.attempts) == ("unmeasured", None, ())
+        assert "**not measured**" in (path.parent / "MODEL_CARD.md").read_text()
+        assert not list(path.parent.glob("*.int8.*")), "a file beside that was not timed does not ship"
+    assert (copy / "dist" / "summary.md").read_text().startswith("# hwnas: 4 ok, 4 **unmeasured**")
+    assert "NOT MEASURED, as the recipe allows" in (copy / "dist" / "summary.md").read_text()
+    monkeypatch.undo()
+    assert hw(copy) == 0
+    assert {check_manifest(path).verdict for path in manifests} == {"ok"}, "measured as soon as the device is back"
+
+
+def test_a_device_without_tables_that_is_away_is_an_error_of_its_recipes(copy, away, capsys):
+    for folder in (copy / "runs" / "stages").glob("profile-*"):
+        shutil.rmtree(folder)
+    code, said = hw(copy, "--json", capsys=capsys)
+    assert code == 3
+    assert [(c["recipe"], c["verdict"], c["row"]) for c in json.loads(said.out)] == [
+        ("toy-litert", "Unreachable", None),
+        ("toy-onnxruntime", "Unreachable", None),
+    ]
+
+
+HEAVY = ["torch", "onnx", "onnxruntime", "ai_edge_litert", "sklearn", "scipy"]
+
+
+def test_where_nothing_changed_nothing_is_built_or_loaded(shipped, pretend):
+    """In a process of its own: what it imported is asked at its end. Every byte that ships is the same."""
+    before = {p.name: sha256_file(p) for p in (shipped / "dist").glob("*/*/*")}
+    code = (
+        "import sys\nfrom tests.rig import pretend\nfrom hwnas.cli.main import call\n"
+        f"code = call(['ci', '-w', {str(shipped)!r}])\nprint(sorted(set({HEAVY!r}) & set(sys.modules)), code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
+    assert done.stderr.count("nothing changed, reused") == 2
+    assert {p.name: sha256_file(p) for p in (shipped / "dist").glob("*/*/*")} == before
+
+
+def change(root, what):
+    recipe = root / "export" / "recipes" / "toy-litert.toml"
+    if what == "recipe":
+        recipe.write_text(recipe.read_text().replace('"90%"', '"80%"'))
+    elif what == "artifact":
+        for path in root.glob("runs/*/artifacts/toy-litert/50pct/labels.txt"):
+            path.write_text("other\n")
+    elif what == "table":
+        accept_tables(root, "litert")
+    elif what == "memory":
+        for path in (root / "runs" / "recipes").glob("toy-litert*"):
+            path.write_text("{")
+    else:
+        forget_timings(root)
+
+
+@pytest.mark.parametrize("changed", ["recipe", "artifact", "table", "memory", "timings"])
+def test_what_changed_is_gone_through_again(shipped, pretend, capsys, changed):
+    change(shipped, changed)
+    capsys.readouterr()
+    assert call(["ci", "-w", str(shipped)]) == 0
+    said = capsys.readouterr().err
+    assert "recipe toy-litert: nothing changed" not in said
+    assert ("recipe toy-onnxruntime: nothing changed" in said) == (changed != "timings")
+    assert sums_hold(shipped / "dist")
+
+
+def test_timings_of_other_files_change_nothing(shipped, pretend, capsys):
+    """Recipes of one device share a journal, which only grows."""
+    for path in (shipped / "runs" / "stages").glob("verify-*/journal.jsonl"):
+        with path.open("a") as file:
+            file.write('{"kind":"timing","conditions":"another","key":"file:0"}\n')
+    capsys.readouterr()
+    assert call(["ci", "-w", str(shipped)]) == 0
+    assert capsys.readouterr().err.count("nothing changed, reused") == 2
+
+
+def test_data_that_cannot_be_read_is_an_error_of_every_recipe(copy, capsys):
+    config = copy / "hwnas.toml"
+    config.write_text(config.read_text().replace('"fashion-mnist"', '"gone.npz"'))
+    code, said = hw(copy, "--json", capsys=capsys)
+    assert code == 2
+    assert {(case["verdict"], case["exit_code"]) for case in json.loads(said.out)} == {("DataError", 2)}
+    assert (copy / "dist" / "junit.xml").is_file()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import hwnas.supernet.mobilenet_v3  # noqa: F401 (registers)
 from hwnas.core.errors import ConfigError, UnknownNameError
 from hwnas.export.exporter import ExportSpec, exporter_for
 from hwnas.latency.footprint import BYTES, UNITS, Footprint

@@ -5,7 +5,7 @@ Every evaluation is journalled and never repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 
 import hwnas.supernet.mobilenet_v3  # noqa: F401  (registers its supernets)
 from hwnas.core.arch import Architecture, Codes
+from hwnas.core.artifacts import load_predictor
 from hwnas.core.errors import UsageError
 from hwnas.core.serial import content_id, plain
 from hwnas.data import Preprocessing
@@ -38,6 +39,7 @@ from hwnas.supernet.train import Progress, train
 
 TRAIN_CODE = ("hwnas.supernet.train", "hwnas.supernet.mobilenet_v3", "hwnas.supernet.checkpoint")
 EVALUATE_CODE = ("hwnas.supernet.accuracy",)
+FIT_CODE = ("hwnas.supernet.predictor",)
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,24 @@ def accuracy_model(ctx: Context, trained: Trained, *, predictor: str | None = No
     else:
         ctx.reporter.reused("evaluate subnets")
     codes = np.concatenate([arch.codes for arch in archs])
-    new = new_accuracy(predictor or ctx.config.accuracy.predictor, ctx.space, seed=ctx.config.seed)
     scores = [trained.score(arch) for arch in archs]
-    accuracies, losses = np.array([score.accuracy for score in scores]), np.array([score.loss for score in scores])
-    model = fit_scores(new, codes, accuracies, losses, images=ctx.dataset.part("val").n)
+    model = _fitted(ctx, predictor or ctx.config.accuracy.predictor, codes, scores)
     publish_space(ctx.store, ctx.space, ctx.space_options)
     save_accuracy(ctx.store.predictors / ACCURACY, model)
     return model
+
+
+def _fitted(ctx: Context, kind: str, codes: Codes, scores: Sequence[Score]) -> FittedAccuracy:
+    """The predictor ``kind`` of what is known, fitted once: recipes and later runs ask for the same one."""
+    accuracies, losses = np.array([score.accuracy for score in scores]), np.array([score.loss for score in scores])
+    seed, images = ctx.config.seed, ctx.dataset.part("val").n
+    inputs = [ctx.space.id, kind, seed, codes.tolist(), accuracies.tolist(), losses.tolist(), images]
+    stage = ctx.store.stage("fit", inputs, code=FIT_CODE, glue=__name__)
+    path, new = stage.folder / ACCURACY, new_accuracy(kind, ctx.space, seed=seed)
+    if not stage.done:
+        save_accuracy(path, fit_scores(new, codes, accuracies, losses, images=images))
+        stage.finish(path.name, path.with_suffix(".npz").name)
+    return type(new).of(load_predictor(path), ctx.space)
 
 
 def subnets_to_evaluate(ctx: Context, wanted: int | None = None) -> Codes:

@@ -94,9 +94,10 @@ class QuietBand:
 class OpenBand(QuietBand):
     """Takes every time for quiet: for a device that is kept at its limit, where being slowed down is what is measured."""
 
-    def quiet(self, probe_us: float) -> bool:  # noqa: ARG002 - the band's own question
-        """Always."""
-        return True
+    @property
+    def limits_us(self) -> tuple[float, float]:
+        """None."""
+        return 0.0, math.inf
 
     def quiet_share(self) -> float | None:
         """Nobody looked for quiet."""

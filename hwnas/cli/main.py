@@ -9,7 +9,24 @@ import typer.exceptions
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import accuracy, agent, ci, devices, doctor, explain, init, predict, predictor, profiles, report, runs, spaces, tables, work
+from hwnas.cli import (
+    accuracy,
+    agent,
+    ci,
+    devices,
+    doctor,
+    explain,
+    files,
+    init,
+    predict,
+    predictor,
+    profiles,
+    report,
+    runs,
+    spaces,
+    tables,
+    work,
+)
 from hwnas.cli.console import err
 from hwnas.core.errors import HwnasError, UsageError
 
@@ -45,9 +62,9 @@ app.command()(work.search)
 app.command()(explain.explain)
 app.command()(report.report)
 app.command()(predict.predict)
-app.command()(work.export)
-app.command()(work.verify)
-app.command()(work.sign)
+app.command()(files.export)
+app.command()(files.verify)
+app.command()(files.sign)
 
 
 def _version(value: bool) -> None:

@@ -13,62 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from hwnas.core.arch import Architecture
 from hwnas.core.errors import VerificationError
 from hwnas.core.result import Artifact
 from hwnas.core.serial import canonical_json, plain, read_json, write_atomic
 from hwnas.data import Preprocessing
-from hwnas.data.collection import Labels
-from hwnas.export.exporter import EIGHT_BITS, EXPORTERS, MIXED, Exporter, ExportSpec, Images, as_graph, exporter_for, parse_format
-from hwnas.export.level import DEFAULT, OnnxLevel
+from hwnas.export.exporter import EIGHT_BITS, MIXED, Exporter, ExportSpec, Images, as_graph, exporter_for
 from hwnas.export.manifest import ModelFigures, tool_versions
 from hwnas.export.sensitivity import with_float_layers
-from hwnas.export.verify import PARITY_LIMITS, Parity, ParityLimit, accuracy, parity, require_parity
+from hwnas.export.verify import Parity, accuracy
 from hwnas.pipeline.accuracy import Trained
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.fidelity import answers_of, compared, is_enough
+from hwnas.pipeline.filespec import FileSpec
 from hwnas.pipeline.modelfiles import CODE as EXPORT_CODE
-from hwnas.recipe import Int8Limits, Recipe
 from hwnas.space.family import family_of
 from hwnas.store.stages import Stage
 
 CODE = ("hwnas.export.verify", "hwnas.export.sensitivity", "hwnas.supernet.accuracy", *EXPORT_CODE)
+GLUE = (__name__, "hwnas.pipeline.fidelity")
 FACTS = "facts.json"
-
-
-@dataclass(frozen=True, slots=True)
-class FileSpec:
-    """Which files are made of a subnet: the runtime that reads them, their precision and ONNX level, and perhaps an 8-bit companion.
-
-    ``int8`` is what files of 8 bits are held to; where the precision is none of those, one is made beside.
-    """
-
-    runtime: str
-    precision: str = "fp32"
-    int8: Int8Limits | None = None
-    level: OnnxLevel = DEFAULT
-    dynamic_batch: bool = False
-
-    @classmethod
-    def of(cls, recipe: Recipe, level: OnnxLevel) -> FileSpec:
-        """What a recipe asks for, in the ONNX that its device reads."""
-        return cls(recipe.runtime, recipe.precision, recipe.int8, level)
-
-    @classmethod
-    def beside(cls, recipe: Recipe, level: OnnxLevel) -> tuple[FileSpec, ...]:
-        """The other formats that a recipe asks for, in its order."""
-        specs = []
-        for form, precision in map(parse_format, recipe.formats):
-            limits = recipe.int8 if precision in EIGHT_BITS else None
-            specs.append(cls(EXPORTERS.get(form).runtime, precision, limits, level))
-        return tuple(specs)
-
-    @property
-    def limits(self) -> Int8Limits | None:
-        """What an 8-bit file may cost; the defaults for a main file of 8 bits without limits of its own, None where none is made."""
-        return Int8Limits() if self.int8 is None and self.precision in EIGHT_BITS else self.int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +102,7 @@ def built(ctx: Context, trained: Trained, arch: Architecture, wanted: FileSpec) 
         wanted.dynamic_batch,
         tools,
     ]
-    stage = ctx.store.stage("artifact", inputs, code=CODE, glue=__name__)
+    stage = ctx.store.stage("artifact", inputs, code=CODE, glue=GLUE)
     names = {"main": f"model.{exporter.format}", "int8": f"model.int8.{exporter.format}"}
     if not stage.done:
         _build(ctx, trained, arch, wanted, stage, names, tools)
@@ -198,18 +163,18 @@ def _build(
         artifacts["main"] = exporter.export(module, spec(wanted.precision, calibration), paths["main"])
     kind = "main" if wanted.precision == "int8" else "int8"
     if wanted.limits is not None and calibration is not None and (kind == "main" or wanted.precision not in EIGHT_BITS):
-        reference = exporter.run(artifacts["main"], images)[0] if kind == "int8" else _answers(module, images)
+        reference = exporter.run(artifacts["main"], images)[0] if kind == "int8" else answers_of(module, images)
         artifacts[kind], kept[kind] = with_float_layers(
             exporter,
             as_graph(module, spec("int8", calibration)),
             spec("int8", calibration),
             paths[kind],
             most=wanted.limits.max_float_layers,
-            enough=partial(_is_enough, exporter, wanted.limits, images, labels, reference),
+            enough=partial(is_enough, exporter, wanted.limits, images, labels, reference),
             images=calibration,
         )
     facts = {
-        **_compared(module, exporter, artifacts, images, labels, wanted),
+        **compared(module, exporter, artifacts, images, labels, wanted),
         "contents": {kind: _counts(exporter, artifact) for kind, artifact in artifacts.items()},
         "kept_float": kept,
         "files": {kind: artifact.sha256 for kind, artifact in artifacts.items()},
@@ -220,73 +185,9 @@ def _build(
     stage.finish(FACTS, *(names[kind] for kind in artifacts))
 
 
-def _answers(module: nn.Module, images: Images) -> np.ndarray[Any, Any]:
-    """Logits of the subnet in torch, ``(n, K)``."""
-    with torch.inference_mode():
-        answers: np.ndarray[Any, Any] = module(torch.from_numpy(images)).numpy()
-    return answers
-
-
-def _is_enough(
-    exporter: Exporter, limits: Int8Limits, images: Images, labels: Labels, reference: np.ndarray[Any, Any], artifact: Artifact
-) -> bool:
-    """Whether an 8-bit file costs no more than its limits allow, against ``reference``'s logits."""
-    answers = exporter.run(artifact, images)[0]
-    agreement = float((np.argmax(answers, axis=1) == np.argmax(reference, axis=1)).mean())
-    return _top1(reference, labels) - _top1(answers, labels) <= limits.max_accuracy_drop and agreement >= limits.min_top1_agreement
-
-
-def _compared(
-    module: nn.Module, exporter: Exporter, artifacts: Mapping[str, Artifact], images: Images, labels: Labels, wanted: FileSpec
-) -> dict[str, Any]:
-    """How the files answer ``images (n, C, H, W)``, beside the subnet in torch; raises `VerificationError` as `built` says."""
-    reference = _answers(module, images)
-    outputs = exporter.run(artifacts["main"], images)[0]
-    figures = parity(reference, outputs, limit=_limit(wanted.precision, wanted.limits))
-    facts: dict[str, Any] = {
-        "parity": plain(figures),
-        "accuracy_val": _top1(outputs, labels),
-        "accuracy_val_torch": _top1(reference, labels),
-    }
-    what = f"{wanted.runtime}: subnet {artifacts['main'].arch_id}"
-    if wanted.precision in EIGHT_BITS and wanted.limits is not None:
-        drop = facts["accuracy_val_torch"] - facts["accuracy_val"]
-        require_int8(wanted.limits, drop=drop, agreement=figures.top1_agreement, what=what, precision=wanted.precision)
-    else:
-        require_parity(figures, what=what if wanted.precision == "fp32" else f"{what} in {wanted.precision}")
-    if "int8" in artifacts:
-        quantised = exporter.run(artifacts["int8"], images)[0]
-        compared = parity(outputs, quantised, limit=_limit("int8", wanted.limits))
-        facts["int8"] = {"parity": plain(compared), "accuracy_val": _top1(quantised, labels)}
-    return facts
-
-
-def _limit(precision: str, limits: Int8Limits | None) -> ParityLimit:
-    """What a file of ``precision`` is held to: 8 bits to the agreement that the recipe sets."""
-    limit = PARITY_LIMITS[precision]
-    return limit if limits is None or precision not in EIGHT_BITS else replace(limit, top1=limits.min_top1_agreement)
-
-
 def _counts(exporter: Exporter, artifact: Artifact) -> dict[str, int]:
     found = exporter.contents(artifact)
     return {"nodes": found.nodes, "transposes": found.transposes}
-
-
-def require_int8(limits: Int8Limits, *, drop: float, agreement: float, what: str, precision: str = "int8") -> None:
-    """Raise `VerificationError`, naming ``what``, where an 8-bit file costs more than its limits allow.
-
-    ``drop`` of accuracy and ``agreement`` of top-1 are shares, both against the subnet in torch on the validation part.
-    """
-    if drop > limits.max_accuracy_drop or agreement < limits.min_top1_agreement:
-        raise VerificationError(
-            f"{what} in {precision}: accuracy drops by {100 * drop:.1f} points (at most {100 * limits.max_accuracy_drop:.1f} allowed), "
-            f"top-1 agrees on {100 * agreement:.1f} % of images (at least {100 * limits.min_top1_agreement:.1f} needed); "
-            "take fp32 or change [int8] of the recipe"
-        )
-
-
-def _top1(logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
-    return float((np.argmax(logits, axis=1) == labels).mean())
 
 
 def accuracy_on_test(ctx: Context, built: Built, artifact: Artifact) -> float:

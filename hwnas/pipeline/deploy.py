@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from hwnas.core.errors import DeviceFaster, TooNoisy, Unreachable
 from hwnas.core.result import Artifact
 from hwnas.pipeline.accuracy import Trained
-from hwnas.pipeline.artifacts import Built, FileSpec, built
+from hwnas.pipeline.artifacts import Built, built
 from hwnas.pipeline.candidates import Pick
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.filespec import FileSpec
 from hwnas.pipeline.goals import Goal
 from hwnas.pipeline.verification import Bench, Timing
 

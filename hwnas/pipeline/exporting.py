@@ -13,8 +13,9 @@ from hwnas.core.serial import canonical_json, write_atomic
 from hwnas.export.exporter import EXPORTERS, file_name, precisions_of
 from hwnas.export.manifest import Manifest, describe_files, write_manifest
 from hwnas.pipeline.accuracy import Trained
-from hwnas.pipeline.artifacts import FileSpec, built
+from hwnas.pipeline.artifacts import built
 from hwnas.pipeline.context import Context
+from hwnas.pipeline.filespec import FileSpec
 from hwnas.pipeline.release import MANIFEST, Model, data_facts, space_facts
 from hwnas.pipeline.subnets import find_architecture
 from hwnas.recipe import Int8Limits

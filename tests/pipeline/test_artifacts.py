@@ -9,7 +9,9 @@ from hwnas.cli.main import call
 from hwnas.core.errors import ConfigError, UnknownNameError, VerificationError
 from hwnas.export.manifest import check_manifest
 from hwnas.export.sensitivity import layers_of
-from hwnas.pipeline.artifacts import CODE, FileSpec, require_int8
+from hwnas.pipeline.artifacts import CODE
+from hwnas.pipeline.fidelity import require_int8
+from hwnas.pipeline.filespec import FileSpec
 from hwnas.recipe import Int8Limits
 from hwnas.store.sources import source_digest
 
@@ -93,7 +95,7 @@ def test_both_limits_count():
 
 def test_a_file_with_float_layers_is_timed_and_shipped_as_what_it_is(copy, pretend, capsys, monkeypatch):
     """Where 8 bits alone are not enough; pretended here, since nobody can say which network that happens to."""
-    monkeypatch.setattr("hwnas.pipeline.artifacts._is_enough", lambda *known: known[-1].precision == "mixed")
+    monkeypatch.setattr("hwnas.pipeline.artifacts.is_enough", lambda *known: known[-1].precision == "mixed")
     monkeypatch.setattr("hwnas.export.sensitivity.sensitivities", lambda _exporter, graph, *_: dict.fromkeys(layers_of(graph), 1.0))
     (copy / "export" / "recipes" / "toy-litert.toml").unlink()
     recipe = copy / "export" / "recipes" / "toy-onnxruntime.toml"

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import STATE
 from benchmarks.search._regret import Problem, regret
 from hwnas.core.predict import Floats
 from hwnas.search.strategy import STRATEGIES
 from hwnas.store.journal import Journal
 from hwnas.store.sources import source_digest
 
-FOLDER = Path("runs/benchmarks")
-
 
 @dataclass(frozen=True)
 class Asked:
     """What a comparison is asked beside the options of every benchmark."""
 
-    keep: Path
+    state: Path
     plot: Path | None
     seeds: int | None
     strategies: tuple[str, ...]
@@ -35,22 +34,22 @@ class Asked:
 def asked(name: str, arguments: Sequence[str]) -> tuple[Asked, list[str]]:
     """The options in ``arguments``, and what is left of them."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", add_help=False)
-    parser.add_argument("--keep", type=Path, default=FOLDER / name)
+    parser.add_argument("--state", type=Path, default=STATE / name)
     parser.add_argument("--plot", type=Path, default=None)
     parser.add_argument("--seeds", type=int, default=None)
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES.names(), default=STRATEGIES.names())
     options, rest = parser.parse_known_args(arguments)
     # random is what all are held to
     names = tuple(n for n in STRATEGIES.names() if n in {*options.strategies, "random"})
-    return Asked(options.keep, options.plot, options.seeds, names), rest
+    return Asked(options.state, options.plot, options.seeds, names), rest
 
 
-def curves(problems: Sequence[Problem], names: Sequence[str], *, queries: int, batch: int, seeds: int, keep: Path) -> dict[str, Floats]:
-    """Regrets of every strategy after each query, ``(problems, seeds, queries)``; runs that ``keep`` has are not made again.
+def curves(problems: Sequence[Problem], names: Sequence[str], *, queries: int, batch: int, seeds: int, state: Path) -> dict[str, Floats]:
+    """Regrets of every strategy after each query, ``(problems, seeds, queries)``; runs that ``state`` has are not made again.
 
     Seeds come one after the other for all strategies, so that what an interruption leaves is a comparison over fewer seeds.
     """
-    journals = {name: Journal(keep / f"{name}.jsonl") for name in names}
+    journals = {name: Journal(state / f"{name}.jsonl") for name in names}
     sources = {name: source_digest(STRATEGIES.get(name).__module__, "hwnas.space.nas_bench_201", alone=("hwnas.search",)) for name in names}
     found = {name: np.zeros((len(problems), seeds, queries)) for name in names}
     known = {name: {_key(record): record for record in journal.records} for name, journal in journals.items()}

@@ -30,7 +30,7 @@ def measure(quick: bool, options: Asked) -> Outcome:
     bench = macro()
     problem = Problem("NAS-Bench-Macro", bench.space, bench.codes, bench.accuracy, np.zeros(len(bench.codes)), 1.0)
     seeds = options.seeds or (2 if quick else SEEDS)
-    regrets = curves([problem], options.strategies, queries=at[-1], batch=BATCH, seeds=seeds, keep=options.keep)
+    regrets = curves([problem], options.strategies, queries=at[-1], batch=BATCH, seeds=seeds, state=options.state)
     if options.plot:
         draw([problem], regrets, options.plot)
     chance = worse_than_random(regrets)

@@ -4,7 +4,7 @@ A query reads the 200-epoch CIFAR-10 accuracy of one cell; latency is free. Nine
 three devices as limits. The columns of 12 epochs are not read. Regrets are in points of accuracy.
 NSGA-II has its own measure: the hypervolume of accuracy and latency, against random search at equal evaluations.
 
-``--keep FOLDER`` (default: below ``runs/``, which git ignores) is where runs are kept, so that an interrupted comparison goes on;
+``--state FOLDER`` (default: below ``runs/``, which git ignores) is where runs are kept, so that an interrupted comparison goes on;
 ``--seeds N`` and ``--strategies NAME …`` ask for less, ``--plot FILE`` draws regrets over queries with bands over seeds.
 """
 
@@ -60,7 +60,7 @@ def measure(quick: bool, options: Asked) -> Outcome:
     at = AT[:1] if quick else AT
     given = problems()[: 3 if quick else None]
     seeds = options.seeds or (2 if quick else SEEDS)
-    regrets = curves(given, options.strategies, queries=at[-1], batch=BATCH, seeds=seeds, keep=options.keep)
+    regrets = curves(given, options.strategies, queries=at[-1], batch=BATCH, seeds=seeds, state=options.state)
     if options.plot:
         draw(given, regrets, options.plot)
     chance = worse_than_random(regrets)

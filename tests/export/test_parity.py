@@ -194,7 +194,7 @@ np.save(answered, np.concatenate(answers))
 """
 
 
-@each_format
+@each_quick_format
 def test_the_file_runs_without_hwnas(name: str, tmp_path: Path) -> None:
     taken = images((3, 16, 16))
     artifact = EXPORTERS.get(name).export(small_net(), ExportSpec(input_shape=(3, 16, 16)), tmp_path / f"model.{name}")

@@ -26,9 +26,10 @@ SHAPE = (3, 16, 16)
 IMAGES = np.random.default_rng(0).standard_normal((20, *SHAPE)).astype(np.float32)
 METADATA = {"b": "ü", "a": "1"}
 EACH = [(form, precision) for form in EXPORTERS for precision in precisions_of(form)]
-each = pytest.mark.parametrize(("form", "precision"), EACH)
 # torch takes seconds for a program; the others tens of milliseconds
-any_batch = pytest.mark.parametrize(("form", "precision"), [one for one in EACH if one[0] != "pt2" or one[1] == "fp32"])
+MARKED = [pytest.param(*one, marks=pytest.mark.slow if one[0] == "pt2" else ()) for one in EACH]
+each = pytest.mark.parametrize(("form", "precision"), MARKED)
+any_batch = pytest.mark.parametrize(("form", "precision"), [one for one in MARKED if one.values[0] != "pt2" or one.values[1] == "fp32"])
 
 
 def export(form: str, precision: str, path: Path, *, module: nn.Module | None = None, dynamic_batch: bool = False) -> Artifact:

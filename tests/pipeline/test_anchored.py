@@ -92,6 +92,7 @@ def test_too_few_networks_bring_nothing_over(copy, noisy):
         went(copy)
 
 
+@pytest.mark.slow
 def test_anchors_are_spread_over_a_tables_networks(ready):
     result = went(ready)
     table = read_table(next(result.folder.glob("tables/toy/onnxruntime-*-quiet.json")))
@@ -110,6 +111,7 @@ def test_anchors_are_spread_over_a_tables_networks(ready):
     assert anchored_error(files["file:a"]["typical"]) is None
 
 
+@pytest.mark.slow
 def test_files_timed_at_a_slower_speed_than_the_table_are_refused_and_the_table_stays(ready, pretend, monkeypatch):
     """Slower than its table, a device is busy: measuring the table again would not help."""
     went(ready)

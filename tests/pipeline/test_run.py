@@ -139,6 +139,7 @@ def test_a_second_run_reuses_everything(copy, finished):
     assert not [title for title in watching.worked if title.startswith(("train", "profile", "evaluate subnets", "time"))]
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_journal_give_the_same_files_elsewhere(tmp_path, finished):
     from shutil import copytree, ignore_patterns
 

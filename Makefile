@@ -51,7 +51,7 @@ test: $(READY) ## run the tests, with coverage of at least 90 %
 
 # pytest exits with 5 where nothing was collected.
 test-slow: $(READY) ## run the slow rigs
-	$(PYTEST) -m slow $(ARGS) || test $$? -eq 5
+	$(PYTEST) -m slow -n $(WORKERS) --dist loadfile $(ARGS) || test $$? -eq 5
 
 check: lint types types-py38 layers docs ## check format, lint, types, layers and documentation
 
